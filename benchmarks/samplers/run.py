@@ -1,0 +1,172 @@
+"""One run, and many over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import as_completed
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+import multiprocessing
+import os
+import statistics
+import threading
+import time
+import warnings
+
+import optuna
+
+from benchmarks.samplers.contenders import CONTENDERS
+from benchmarks.samplers.contenders import own_version
+from benchmarks.samplers.problem import Problem
+from benchmarks.samplers.problem import study_name
+from benchmarks.samplers.problem import study_seed
+from benchmarks.samplers.record import Key
+from benchmarks.samplers.record import RunRecord
+from benchmarks.samplers.record import shorten
+from benchmarks.samplers.setting import Setting
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be done.
+
+    Args:
+        sampler: Label of the sampler.
+        version: Versions of what proposes.
+        problem: The problem.
+        seed: Number of the repetition.
+        trials: Number of trials.
+    """
+
+    sampler: str
+    version: str
+    problem: Problem
+    seed: int
+    trials: int
+
+    @property
+    def key(self) -> Key:
+        """What its record will be known by."""
+        return Key(
+            self.sampler,
+            self.version,
+            self.problem.suite,
+            self.problem.source,
+            self.problem.name,
+            self.seed,
+            self.trials,
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that raised.
+
+    Args:
+        job: The run.
+        reason: What was raised.
+    """
+
+    job: Job
+    reason: str
+
+
+def run(job: Job) -> RunRecord:
+    """Run one sampler on one problem.
+
+    The study's name and seed depend on the problem and the number of the repetition alone, so
+    that all samplers meet the same noise, and each run can be repeated.
+
+    Args:
+        job: What to run.
+
+    Returns:
+        Its record.
+    """
+    problem = job.problem
+    space, seed = problem.space, study_seed(problem, job.seed)
+    times, steps, lowest = [], [], float("inf")
+    start = time.perf_counter()
+    study = optuna.create_study(
+        study_name=study_name(problem, job.seed),
+        sampler=CONTENDERS[job.sampler].make(Setting(space, seed, job.trials)),
+    )
+    spent = time.perf_counter() - start
+    evaluate = problem.start(seed)
+    for n in range(1, job.trials + 1):
+        start = time.perf_counter()
+        trial = study.ask(space)
+        spent += time.perf_counter() - start
+        outcome = evaluate(trial.params)
+        start = time.perf_counter()
+        study.tell(trial, outcome.value)
+        times.append(spent + time.perf_counter() - start)
+        spent = 0.0
+        if outcome.regret < lowest:
+            lowest = outcome.regret
+            steps.append((n, shorten(lowest)))
+    return RunRecord(
+        sampler=job.sampler,
+        version=job.version,
+        suite=problem.suite,
+        source=problem.source,
+        problem=problem.name,
+        dimension=problem.dimension,
+        seed=job.seed,
+        trials=job.trials,
+        steps=tuple(steps),
+        seconds=shorten(sum(times)),
+        milliseconds=shorten(1e3 * statistics.median(times)),
+    )
+
+
+def run_all(jobs: Sequence[Job], processes: int) -> Iterator[RunRecord | Failure]:
+    """Run jobs over processes of one thread each.
+
+    Args:
+        jobs: What to run.
+        processes: How many at a time.
+
+    Yields:
+        Records as they come, in no particular order, and what failed.
+
+    Raises:
+        concurrent.futures.process.BrokenProcessPool: If a process dies.
+    """
+    # Read by the libraries of linear algebra when a worker first imports them.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    pool = ProcessPoolExecutor(
+        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_set_up
+    )
+    try:
+        futures = [pool.submit(_attempt, job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(job: Job) -> RunRecord | Failure:
+    contender = CONTENDERS.get(job.sampler)
+    if contender and contender.is_ours and contender.versions() != job.version:
+        return Failure(job, "The sources changed when the benchmark started: start it again.")
+    try:
+        return run(job)
+    except Exception as error:  # one broken run must not end the others
+        return Failure(job, f"{type(error).__name__}: {error}")
+
+
+def _set_up() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    own_version()  # of the sources that this process has just imported
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,79 @@
+"""The mixed unit cube: continuous, ordinal and categorical coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+import math
+
+import numpy as np
+from scipy.stats import qmc
+
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
+
+
+@dataclass(frozen=True)
+class Cube:
+    """What each coordinate of a point may be.
+
+    Args:
+        grids: A coordinate's admissible values in ascending order, or :obj:`None` for all of
+            [0, 1]. Ordinal values lie in [0, 1], categories are 0, 1, 2, …
+        is_categorical: Which coordinates are categorical, (d,).
+    """
+
+    grids: tuple[Array | None, ...]
+    is_categorical: BoolArray
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates d."""
+        return len(self.grids)
+
+    @property
+    def size(self) -> float:
+        """Number of points; infinite with a continuous coordinate."""
+        return math.prod(math.inf if grid is None else len(grid) for grid in self.grids)
+
+    def points(self) -> Array:
+        """List all points of a finite cube, (size, d)."""
+        return np.array(list(product(*(grid for grid in self.grids if grid is not None))))
+
+    def from_unit(self, u: Array) -> Array:
+        """Map points of [0, 1]^d so that uniform ones become uniform over the cube, (m, d)."""
+        x: Array = u.copy()
+        for j, grid in enumerate(self.grids):
+            if grid is not None:
+                x[:, j] = grid[np.minimum((u[:, j] * len(grid)).astype(int), len(grid) - 1)]
+        return x
+
+    def snap(self, points: Array) -> Array:
+        """Move points to the nearest ones of the cube, (m, d)."""
+        x: Array = np.clip(points, 0.0, np.where(self.is_categorical, np.inf, 1.0))
+        for j, grid in enumerate(self.grids):
+            if grid is not None:
+                middles = 0.5 * (grid[1:] + grid[:-1])
+                x[:, j] = grid[np.searchsorted(middles, x[:, j])]
+        return x
+
+
+@lru_cache(maxsize=64)
+def _sobol(m: int, d: int) -> Array:
+    points: Array = qmc.Sobol(d, scramble=False).random_base2((m - 1).bit_length())[:m]
+    points.setflags(write=False)
+    return points
+
+
+def quasi_random(m: int, d: int, rng: np.random.Generator) -> Array:
+    """Draw m evenly spread points of [0, 1)^d: the Sobol sequence under one random shift.
+
+    Unlike scrambling, a shift costs no set-up (and any d up to 21,201 works).
+
+    Reference:
+        R. Cranley and T. N. L. Patterson, "Randomization of Number Theoretic Methods for
+        Multiple Integration", 1976.
+    """
+    points: Array = (_sobol(m, d) + rng.random(d)) % 1.0
+    return points

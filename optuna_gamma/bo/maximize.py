@@ -1,0 +1,162 @@
+"""Maximisation of an acquisition function over a mixed cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from optuna_gamma.bo.ascent import ascend
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.cube import quasi_random
+from optuna_gamma.bo.kernel import Array
+
+
+ENUMERABLE = 2048
+"""Finite cubes up to this size are searched point by point."""
+
+RELAXABLE = 8
+"""Ordinal coordinates with more values than this move continuously and are then rounded."""
+
+N_GLOBAL = 256
+N_LOCAL = 128
+N_SEARCHES = 4
+FIRST_STEP = 0.05
+ROUNDS = 15
+TOLERANCE = 1e-3
+"""Gain of log EI below which a search ends: a tenth of a per cent of the expected improvement."""
+
+
+class Acquisition(Protocol):
+    """What is maximised: values of points, with gradients where they are asked for."""
+
+    def __call__(self, x: Array) -> Array:
+        """Evaluate points (m, d); returns (m,)."""
+
+    def with_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Evaluate points (m, d); returns (m,) and (m, d)."""
+
+
+def maximize(
+    acquisition: Acquisition,
+    cube: Cube,
+    anchors: Array,
+    taken: Array,
+    rng: np.random.Generator,
+) -> Array | None:
+    """Find a point of the cube where the acquisition function is large.
+
+    Small finite cubes are searched exhaustively. Otherwise evenly spread points and points
+    around the anchors are compared, and the best of them climb: by gradients along continuous
+    coordinates, all at once, and by trying values along discrete ones.
+
+    Args:
+        acquisition: The function.
+        cube: Where to search.
+        anchors: Points worth searching around, the best first, (a, d).
+        taken: Points that must not be returned, (t, d).
+        rng: Source of randomness.
+
+    Returns:
+        The point, (d,), or :obj:`None` if all points of the cube are taken.
+    """
+    free = _not_in(taken)
+    if cube.size <= ENUMERABLE:
+        points = cube.points()
+        points = points[free(points)]
+        return points[np.argmax(acquisition(points))] if len(points) else None
+
+    candidates = np.concatenate(
+        [cube.from_unit(quasi_random(N_GLOBAL, cube.dim, rng)), _around(anchors, cube, rng)]
+    )
+    candidates = candidates[free(candidates)]
+    values = acquisition(candidates)
+    order = np.argsort(-values, kind="stable")[:N_SEARCHES]
+    x, values = candidates[order], values[order]
+
+    moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
+    moving &= ~cube.is_categorical
+    discrete = [j for j, grid in enumerate(cube.grids) if grid is not None]
+    for _ in range(3 if discrete else 1):
+        climbed = cube.snap(_climb(acquisition, x, moving)) if moving.any() else x
+        if discrete:
+            climbed = _try_values(acquisition, climbed, discrete, cube)
+        climbed_values = np.where(free(climbed), acquisition(climbed), -np.inf)
+        better = climbed_values > values
+        x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
+        if not better.any():
+            break
+    return x[np.argmax(values)] if len(x) else None
+
+
+def _not_in(taken: Array) -> Callable[[Array], np.ndarray]:
+    keys = {row.tobytes() for row in np.ascontiguousarray(taken) + 0.0}
+    return lambda x: np.array([row.tobytes() not in keys for row in x + 0.0], dtype=bool)
+
+
+def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
+    """Draw points near the anchors at scales from coarse to fine, changing few coordinates."""
+    if len(anchors) == 0:
+        return np.empty((0, cube.dim))
+    d = cube.dim
+    centres = anchors[rng.integers(len(anchors), size=N_LOCAL)]
+    scales = 10.0 ** rng.uniform(-2.5, -0.5, size=(N_LOCAL, 1))
+    changed = rng.random((N_LOCAL, d)) < min(1.0, 5.0 / d)
+    changed[np.arange(N_LOCAL), rng.integers(d, size=N_LOCAL)] = True
+    steps = scales * rng.standard_normal((N_LOCAL, d))
+    anywhere = cube.from_unit(rng.random((N_LOCAL, d)))
+    moved = np.where(cube.is_categorical, anywhere, centres + steps)
+    return cube.snap(np.where(changed, moved, centres))
+
+
+def _climb(acquisition: Acquisition, x: Array, moving: np.ndarray) -> Array:
+    """Climb from all points along the moving coordinates."""
+
+    def function(coordinates: Array) -> tuple[Array, Array]:
+        points = x.copy()
+        points[:, moving] = coordinates
+        values, gradients = acquisition.with_gradient(points)
+        return values, gradients[:, moving]
+
+    climbed: Array = x.copy()
+    climbed[:, moving] = ascend(
+        function,
+        x[:, moving],
+        low=0.0,
+        high=1.0,
+        first_step=FIRST_STEP,
+        rounds=ROUNDS,
+        tolerance=TOLERANCE,
+    )[0]
+    return climbed
+
+
+def _try_values(acquisition: Acquisition, x: Array, discrete: list[int], cube: Cube) -> Array:
+    """Change one discrete coordinate at a time to its best value, until none is better."""
+    best = []
+    for point in x:
+        value = float(acquisition(point[None])[0])
+        for _ in range(2 * len(discrete) + 2):
+            trials = np.concatenate([_variants(point, j, cube) for j in discrete])
+            trial_values = acquisition(trials)
+            top = int(np.argmax(trial_values))
+            if not trial_values[top] > value:
+                break
+            point, value = trials[top], float(trial_values[top])
+        best.append(point)
+    return np.stack(best)
+
+
+def _variants(point: Array, j: int, cube: Cube) -> Array:
+    """List the point with coordinate j at its other values, near ones only if there are many."""
+    grid = cube.grids[j]
+    assert grid is not None
+    if len(grid) > RELAXABLE and not cube.is_categorical[j]:
+        index = int(np.searchsorted(grid, point[j]))
+        steps = index + np.array([-4, -2, -1, 1, 2, 4])
+        grid = grid[steps[(steps >= 0) & (steps < len(grid))]]
+    values = grid[grid != point[j]]
+    variants = np.repeat(point[None], len(values), axis=0)
+    variants[:, j] = values
+    return variants

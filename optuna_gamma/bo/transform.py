@@ -1,0 +1,54 @@
+"""Output transforms: from objective values of any size to values that a process can model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optuna_gamma.bo.kernel import Array
+
+
+WINSOR = 2.5
+"""How far below the median values may lie, as a multiple of the distance to the best one."""
+
+
+def standardize(values: Array) -> Array:
+    """Bring values to be maximised to zero mean and unit variance, bad outliers drawn in.
+
+    Only the low side is drawn in: a diverged run is bad by however much, but how good the best is
+    matters. Minus infinity counts as low as any value can, infinity as the best finite value.
+
+    Args:
+        values: Values to be maximised, (n,) with n ≥ 1, not NaN, of any size.
+
+    Returns:
+        (n,), finite. All zero if the values are all equal.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        values = finite = np.sign(values)
+    # Halves, since differences of values near the largest double overflow.
+    halves = 0.5 * np.minimum(values, finite.max())
+    median, worst, best = (
+        0.5 * np.array([np.median(finite), finite.min(), finite.max()])
+    ).tolist()
+    unit = best - median or median - worst or 1.0
+    with np.errstate(over="ignore"):
+        y: Array = np.maximum((halves - median) / unit, -WINSOR)
+    y -= y.mean()
+    deviation = float(np.sqrt(np.mean(y * y)))
+    return y / deviation if deviation > 0.0 else y
+
+
+def resolution(y: Array) -> float:
+    """Return the step in which values come if the best of them are equal, else zero.
+
+    A score such as an accuracy comes in steps: there is no improvement smaller than one. Without
+    asking for as much, the search would go on for tiny gains all over a plateau of equal values.
+
+    Args:
+        y: Standardised values to be maximised, (n,).
+    """
+    y = np.round(y, 9)  # sums in another order differ in their last digits
+    steps = np.diff(np.unique(y))
+    tied = np.count_nonzero(y == y.max()) > 1
+    return float(steps.min()) if tied and len(steps) else 0.0

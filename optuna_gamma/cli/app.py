@@ -1,0 +1,316 @@
+"""Commands and options. Nothing here imports torch or Optuna, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optuna_gamma.cli.options import Objective
+from optuna_gamma.cli.options import Sampler
+from optuna_gamma.cli.options import TrainOptions
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_BUDGET = "Budget"
+_SEARCH = "Search"
+_TRAINING = "Data and training"
+_OUTPUT = "Run"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"optuna-gamma {version('optuna-gamma')}")
+        raise typer.Exit
+
+
+@app.callback()
+def optuna_gamma(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Staged training: the learning rate of each stage found by Bayesian optimisation."""
+
+
+_EXAMPLES = """
+Examples:
+
+- `optuna-gamma train --dataset digits --stages 4 --trials 8 --out runs/demo`
+
+- `optuna-gamma train --dataset mnist --sampler gp --seed 1`
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def train(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist, fashion-mnist, or npz:PATH with x_train, y_train, x_test, "
+            "y_test.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "digits",
+    model: Annotated[
+        str, typer.Option(help="Network: deep-conv.", rich_help_panel=_TRAINING)
+    ] = "deep-conv",
+    stages: Annotated[
+        int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
+    ] = 3,
+    trials: Annotated[
+        int,
+        typer.Option(min=1, help="Learning rates tried in each stage.", rich_help_panel=_BUDGET),
+    ] = 12,
+    epochs_per_stage: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of each trial. Default: as many as make 250 steps; rates that are "
+            "chosen by what a short stage gains are too small.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    sampler: Annotated[
+        Sampler,
+        typer.Option(
+            help="gamma, gaussian and conjugate are GammaBOSampler's acquisitions; gp, tpe and "
+            "random are Optuna's; grid tries the same TRIALS rates in every stage.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "gamma",
+    objective: Annotated[
+        Objective,
+        typer.Option(
+            help="What the best trial of a stage is best in, on the validation images.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "kappa",
+    lr_min: Annotated[
+        float, typer.Option(help="Smallest learning rate.", rich_help_panel=_SEARCH)
+    ] = 1e-3,
+    lr_max: Annotated[
+        float, typer.Option(help="Largest learning rate.", rich_help_panel=_SEARCH)
+    ] = 0.5,
+    n_train: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images to train with. Default: all.", rich_help_panel=_TRAINING),
+    ] = None,
+    n_valid: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images to choose rates by, taken from the training images. Default: a sixth of "
+            "them, but at most twice --n-train.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images in a batch.", rich_help_panel=_TRAINING)
+    ] = 50,
+    momentum: Annotated[
+        float, typer.Option(help="Momentum of SGD, in [0, 1).", rich_help_panel=_TRAINING)
+    ] = 0.0,
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay of SGD.", rich_help_panel=_TRAINING)
+    ] = 1e-3,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of downloaded data sets. Default: $OPTUNA_GAMMA_DATA, else a cache "
+            "folder.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_TRAINING)
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads. Default: PyTorch's, one a core; one is better for small images, on "
+            "a busy machine, and where several processes share a run.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run, resumed if it holds it already. Default: runs/DATASET.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Database URL as Optuna takes it. Default: a journal file in --out.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the run in the storage. Default: the data set's.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Of the split, the networks and the search: equal seeds give equal runs.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = 0,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print errors and the final table only.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+) -> None:
+    """Train a network stage by stage, each with the learning rate that was best for it.
+
+    Every trial of a stage goes on from the weights that the stage before promoted, with its own
+    learning rate. The best one's weights are promoted. The same command resumes a run that was
+    interrupted, and several at once share its work; a larger --stages or --trials extends it.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input, 130 interrupted.
+    """
+    try:
+        from optuna_gamma.cli.train import run
+    except ModuleNotFoundError as error:
+        raise _missing("train", error) from error
+    label = dataset.partition(":")[0]
+    options = TrainOptions(
+        dataset=dataset,
+        model=model,
+        stages=stages,
+        trials=trials,
+        epochs_per_stage=epochs_per_stage,
+        sampler=sampler,
+        objective=objective,
+        lr_min=lr_min,
+        lr_max=lr_max,
+        n_train=n_train,
+        n_valid=n_valid,
+        batch_size=batch_size,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        data=data,
+        device=device,
+        threads=threads,
+        out=out or Path("runs", label),
+        storage=storage,
+        name=name or label,
+        seed=seed,
+        quiet=quiet,
+    )
+    raise typer.Exit(run(options))
+
+
+_Out = Annotated[Path, typer.Option(help="Folder of the run.")]
+_Data = Annotated[
+    Path | None, typer.Option(help="Folder of downloaded data sets. Default: the run's.")
+]
+_Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. Default: the run's.")
+]
+_Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors and the final table only.")
+]
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
+    """Say what to install, unless the error is our own."""
+    if error.name is None or error.name.startswith("optuna_gamma"):
+        raise error
+    typer.echo(
+        f"Error: optuna-gamma {command} needs {error.name}, which is not installed: "
+        "pip install 'optuna-gamma[train]'.",
+        err=True,
+    )
+    return typer.Exit(1)
+
+
+@app.command()
+def worker(
+    out: _Out,
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL. Default: the run's, if it has no password.")
+    ] = None,
+    data: _Data = None,
+    device: _Device = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. Default: the run's.")
+    ] = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Join a run that `optuna-gamma train` began, here or on another machine, with its options.
+
+    Any number of workers may join and leave at any time.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input, 130 interrupted.
+    """
+    try:
+        from optuna_gamma.cli.worker import run
+    except ModuleNotFoundError as error:
+        raise _missing("worker", error) from error
+    raise typer.Exit(run(out, storage, data, device, threads, quiet))
+
+
+@app.command()
+def replay(
+    out: _Out,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train with.")] = 5,
+    data: _Data = None,
+    device: _Device = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Train from scratch with a run's learned schedule, over several seeds.
+
+    Prints each seed's test metrics, their mean with its 95 % interval, and the run's own figure.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    try:
+        from optuna_gamma.cli.replay import run
+    except ModuleNotFoundError as error:
+        raise _missing("replay", error) from error
+    raise typer.Exit(run(out, seeds, data, device, quiet))
+
+
+@app.command()
+def clean(
+    out: Annotated[str, typer.Option(help="Folder of the run, or a URL such as s3://bucket/run.")],
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database URL of the run. Default: the journal file in --out."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be deleted.")
+    ] = False,
+) -> None:
+    """Delete the checkpoints that killed workers left and nobody needs; print their names.
+
+    Safe at any time: what is promoted and kept, the best of the stage in progress and what a
+    running trial may need stay.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    from optuna_gamma.cli.clean import run
+
+    raise typer.Exit(run(out, storage, dry_run))

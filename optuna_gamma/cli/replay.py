@@ -1,0 +1,77 @@
+"""What ``optuna-gamma replay`` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+import math
+from pathlib import Path
+import statistics
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.train import BAD_INPUT
+from optuna_gamma.cli.train import create_task
+from optuna_gamma.cli.train import DONE
+from optuna_gamma.cli.train import FAILED
+from optuna_gamma.cli.train import say
+from optuna_gamma.staged import StagedSchedule
+
+
+_METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
+
+
+def run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:
+    """Train from scratch with the schedule of the run in a folder, once a seed.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return _run(out, n_seeds, data, device, quiet)
+    except (ValueError, FileNotFoundError) as error:
+        return say(error, BAD_INPUT)
+    except (RuntimeError, OSError) as error:
+        return say(error, FAILED)
+
+
+def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:
+    options = TrainOptions.read(out)
+    path = out / "schedule.json"
+    try:
+        schedule = StagedSchedule.from_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    task = create_task(
+        replace(options, data=data or options.data, device=device or options.device)
+    )
+    own = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["final"]["test"]
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Seed", justify="right")
+    for name in _METRICS:
+        table.add_column(f"Test {name}", justify="right")
+    rows: list[dict[str, float]] = []
+    # The run's own seed is the one that the schedule was chosen with.
+    for seed in range(options.seed + 1, options.seed + 1 + n_seeds):
+        state = schedule.replay(task, seed=seed).state
+        rows.append(task.evaluate(state, "test").scalars)
+        if not quiet:
+            table.add_row(str(seed), *(f"{rows[-1][name]:.4f}" for name in _METRICS))
+    table.add_row("mean", *(_mean([row[name] for row in rows]) for name in _METRICS))
+    table.add_row("the run", *(f"{own[name]:.4f}" for name in _METRICS))
+    table.caption = "± 95 % confidence interval of the mean (Student's t)"
+    Console(highlight=False).print(table)
+    return DONE
+
+
+def _mean(values: list[float]) -> str:
+    mean = f"{statistics.fmean(values):.4f}"
+    if len(values) == 1:
+        return mean
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean} ± {stats.t.ppf(0.975, len(values) - 1) * error:.4f}"

@@ -1,0 +1,184 @@
+"""What a finished run leaves: the table and the files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+import json
+from pathlib import Path
+import platform
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save_file
+from sqlalchemy import make_url
+import torch
+
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.staged import StagedStudy
+from optuna_gamma.vision import ClassificationMetrics
+from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.pictures import confusion_picture
+from optuna_gamma.vision.pictures import schedule_picture
+
+
+SECONDS_KEY = "gamma:seconds"
+"""Trial system attribute: how long the objective took."""
+
+TEST_KEY = "test"
+"""Study user attribute: metrics of the stage's promoted network on the test images."""
+
+_SCHEMA_VERSION = 1
+_METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
+_PICTURE_DPI = 200
+
+
+def print_table(staged: StagedStudy, console: Console) -> None:
+    """Print a line a stage: the rate chosen, what it was chosen by, what came of it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    of_test = ("acc.", "loss", "sens.", "spec.", "MCC")
+    for heading in (
+        "\nStage",
+        "Learning\nrate",
+        "\nκ",
+        "Valid.\nacc.",
+        *(f"Test\n{name}" for name in of_test),
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for record, test in zip(staged.schedule, _test_metrics(staged), strict=True):
+        table.add_row(
+            str(record.number + 1),
+            f"{record.params['lr']:.4g}",
+            f"{record.user_attrs['kappa']:.1f}",
+            f"{record.user_attrs['accuracy']:.2%}",
+            *("–" if test is None else _percent(name, test[name]) for name in _METRICS),
+        )
+    console.print(table)
+
+
+def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) -> dict[Path, str]:
+    """Write what a finished run is worth keeping for.
+
+    Returns:
+        The files in the run's folder, also those written before, with what they hold.
+    """
+    state = staged.load_best()
+    valid, test = task.evaluate(state, "valid"), task.evaluate(state, "test")
+    files = {
+        options.out / name: content
+        for name, content in (
+            ("schedule.json", "the learned schedule"),
+            ("metrics.json", "validation and test metrics, time, epochs, versions"),
+            ("best.safetensors", "the weights"),
+            ("confusion.png", "confusion matrix of the test images"),
+            ("schedule.png", "learning rates and accuracy"),
+            ("config.toml", "the options"),
+        )
+    }
+    _, metrics_file, weights_file, confusion_file, schedule_file, _ = files
+    write_options(task, options)
+
+    content = _metrics(staged, task, valid, test)
+    metrics_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    weights = state.get("averaged", state["model"])
+    save_file(weights, weights_file, metadata=_weights_metadata(task, options))
+
+    title = f"{task.data.name}: {test.accuracy:.2%} of {test.confusion.sum():,} test images right"
+    picture = confusion_picture(test.confusion, task.data.classes, title)
+    picture.savefig(confusion_file, dpi=_PICTURE_DPI)
+
+    stages = content["stages"]
+    picture = schedule_picture(
+        rates=[stage["params"]["lr"] for stage in stages],
+        tried=[
+            [trial.params["lr"] for trial in study.get_trials(deepcopy=False) if trial.params]
+            for study in staged.studies[: len(stages)]
+        ],
+        accuracies={
+            "validation": [stage["valid"]["accuracy"] for stage in stages],
+            "test": [stage["test"] and stage["test"]["accuracy"] for stage in stages],
+        },
+        epochs_per_stage=task.epochs_per_stage,
+    )
+    picture.savefig(schedule_file, dpi=_PICTURE_DPI)
+    return files
+
+
+def write_options(task: VisionTask, options: TrainOptions) -> None:
+    """Write ``config.toml``: the options, with what they were resolved to."""
+    resolved = replace(
+        options,
+        epochs_per_stage=task.epochs_per_stage,
+        n_train=len(task.data.train[0]),
+        n_valid=len(task.data.valid[0]),
+        threads=torch.get_num_threads(),  # the last bits of a result depend on it
+        # The file is no place for a password.
+        storage=options.storage and make_url(options.storage).render_as_string(),
+    )
+    (options.out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
+
+
+def _test_metrics(staged: StagedStudy) -> list[dict[str, float] | None]:
+    # None: the worker that promoted the stage died before it had measured, and others went on.
+    n_finished = len(staged.schedule)
+    return [study.user_attrs.get(TEST_KEY) for study in staged.studies[:n_finished]]
+
+
+def _metrics(
+    staged: StagedStudy,
+    task: VisionTask,
+    valid: ClassificationMetrics,
+    test: ClassificationMetrics,
+) -> dict[str, Any]:
+    trials = [trial for study in staged.studies for trial in study.get_trials(deepcopy=False)]
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    return {
+        "schema_version": _SCHEMA_VERSION,
+        "stages": [
+            {
+                "number": record.number,
+                "params": record.params,
+                "value": record.value,
+                "valid": {name: record.user_attrs[name] for name in (*_METRICS, "kappa")},
+                "test": of_test,
+            }
+            for record, of_test in zip(staged.schedule, _test_metrics(staged), strict=True)
+        ],
+        "final": {
+            split: {**metrics.scalars, "confusion": metrics.confusion.tolist()}
+            for split, metrics in (("valid", valid), ("test", test))
+        },
+        "classes": task.data.classes,
+        "epochs_spent": len(finished) * task.epochs_per_stage,
+        "epochs_kept": len(staged.schedule) * task.epochs_per_stage,
+        "seconds": round(sum(trial.system_attrs.get(SECONDS_KEY, 0.0) for trial in finished), 3),
+        "seed": staged.seed,
+        "fingerprint": task.fingerprint,
+        "device": str(task.device),
+        "machine": f"{platform.platform()}, {torch.get_num_threads()} threads",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("optuna-gamma", "optuna", "torch")},
+        },
+    }
+
+
+def _weights_metadata(task: VisionTask, options: TrainOptions) -> dict[str, str]:
+    """Return what it takes to use the weights."""
+    data = task.data
+    content = {
+        "model": options.model,
+        "input_shape": data.input_shape,
+        "classes": data.classes,
+        "mean": data.mean,
+        "std": data.std,
+    }
+    # One key only: safetensors writes several in no fixed order.
+    return {"optuna-gamma": json.dumps(content)}
+
+
+def _percent(name: str, value: float) -> str:
+    return f"{value:.4f}" if name in ("loss", "mcc") else f"{value:.2%}"

@@ -1,0 +1,265 @@
+"""What ``optuna-gamma train`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import math
+import re
+import sys
+import time
+
+import numpy as np
+import optuna
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+import torch
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from optuna_gamma.cli.options import in_options
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.results import print_table
+from optuna_gamma.cli.results import SECONDS_KEY
+from optuna_gamma.cli.results import TEST_KEY
+from optuna_gamma.cli.results import write_files
+from optuna_gamma.cli.results import write_options
+from optuna_gamma.sampler import GammaBOSampler
+from optuna_gamma.staged import create_staged_study
+from optuna_gamma.staged import Stage
+from optuna_gamma.staged import StagedStudy
+from optuna_gamma.vision import load_dataset
+from optuna_gamma.vision import VisionTask
+
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+# What a rate gains in a short stage is mostly that it does not shake the weights: the best one
+# looks small, and the network starves (Wu et al., ICLR 2018).
+_STEPS_PER_STAGE = 250
+
+# GPSampler and TPESampler start with 10 by default: all of a stage, or nearly so.
+_STARTUP_TRIALS = 4
+
+
+def run(options: TrainOptions) -> int:
+    """Train, or go on, or show what there is.
+
+    Returns:
+        The exit code.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
+    try:
+        return _run(options)
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        return say(error, BAD_INPUT)
+    except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        return say(error, FAILED)
+
+
+def say(error: Exception, code: int) -> int:
+    """Print an error for people and return the exit code."""
+    print(f"Error: {in_options(str(error))}", file=sys.stderr)
+    return code
+
+
+def _run(options: TrainOptions) -> int:
+    task = create_task(options)
+    staged = _open_study(options, task)
+    follower = _Follower(staged, task, options)
+    follower.begin()
+    staged.optimize(
+        follower.objective,
+        n_stages=options.stages,
+        n_trials=options.trials,
+        callbacks=[follower],
+        show_progress_bar=sys.stderr.isatty() and not options.quiet,
+        enqueue=_grid(options) if options.sampler == "grid" else None,
+    )
+    follower.measure_promoted()
+    if len(staged.schedule) < options.stages:
+        print(
+            f"Stopped with {len(staged.schedule)} of {options.stages} stages finished. The same "
+            "command resumes the run.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print_table(staged, Console(highlight=False))
+    files = write_files(staged, task, options)
+    if not options.quiet:
+        width = max(len(str(path)) for path in files)
+        for path, content in files.items():
+            print(f"{path!s:{width}}  {content}")
+        print(
+            f"\nA larger --stages, such as {len(staged.schedule) + 2}, goes on from here; "
+            "the same command shows this again."
+        )
+    return DONE
+
+
+def create_task(options: TrainOptions) -> VisionTask:
+    """Load the data and make the task that the options describe."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    if not 0.0 < options.lr_min <= options.lr_max < math.inf:
+        raise ValueError(
+            "`lr_min` and `lr_max` must be positive and in this order, but got "
+            f"{options.lr_min:g} and {options.lr_max:g}."
+        )
+    if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
+        raise ValueError(f"`out` must be a local folder, but got {options.out}.")
+    data = load_dataset(
+        options.dataset, options.data, options.n_train, options.n_valid, options.seed
+    )
+    steps = math.ceil(len(data.train[0]) / options.batch_size)
+    return VisionTask(
+        model=options.model,
+        data=data,
+        space=lambda trial: {
+            "lr": trial.suggest_float("lr", options.lr_min, options.lr_max, log=True)
+        },
+        epochs_per_stage=options.epochs_per_stage or math.ceil(_STEPS_PER_STAGE / steps),
+        batch_size=options.batch_size,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+        objective=options.objective,
+        device=options.device,
+    )
+
+
+def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
+    try:
+        return create_staged_study(
+            study_name=options.name,
+            storage=options.storage,
+            directory=options.out,
+            sampler=_sampler(options),
+            # Optuna's default would end the trials that a large rate makes slow to begin well.
+            pruner=optuna.pruners.NopPruner(),
+            direction=task.direction,
+            seed=options.seed,
+            fingerprint={
+                **task.fingerprint,
+                "sampler": options.sampler,
+                "lr_min": options.lr_min,
+                "lr_max": options.lr_max,
+            },
+        )
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        raise ValueError(f"`storage` cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def _sampler(
+    options: TrainOptions,
+) -> GammaBOSampler | Callable[[int], optuna.samplers.BaseSampler]:
+    samplers = optuna.samplers
+    if options.sampler == "gp":
+        return lambda seed: samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+    if options.sampler == "tpe":
+        return lambda seed: samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+    if options.sampler == "random" or options.sampler == "grid":  # a grid is enqueued
+        return lambda seed: samplers.RandomSampler(seed=seed)
+    return GammaBOSampler(seed=options.seed, acquisition=options.sampler)
+
+
+def _grid(options: TrainOptions) -> list[dict[str, float]]:
+    rates = np.geomspace(options.lr_min, options.lr_max, options.trials)
+    return [{"lr": rate} for rate in rates.tolist()]
+
+
+class _Follower:
+    """Tells how a run goes, and measures what is promoted before its weights are deleted."""
+
+    def __init__(self, staged: StagedStudy, task: VisionTask, options: TrainOptions) -> None:
+        self._staged = staged
+        self._task = task
+        self._options = options
+        self._n_measured = 0
+        self._begun = False
+        self._estimated = False
+
+    def begin(self) -> None:
+        """Say what will be done."""
+        self.measure_promoted()
+        options, task, data = self._options, self._task, self._task.data
+        stages, trials, epochs = options.stages, options.trials, task.epochs_per_stage
+        n_train, n_valid, n_test = (len(y) for _, y in (data.train, data.valid, data.test))
+        self._tell(
+            f"{data.name}: {n_train:,} images to train, {n_valid:,} to validate, {n_test:,} to "
+            f"test; {data.n_classes} classes; {options.model} on {task.device}"
+        )
+        self._tell(
+            f"Epochs in total: {stages} stages × {trials} trials × {epochs} = "
+            f"{stages * trials * epochs:,}, of which {stages * epochs:,} are kept"
+        )
+        remaining = self._remaining()
+        if remaining == 0:
+            self._tell(f"{options.out} holds this run, finished")
+        elif remaining < stages * trials:
+            self._tell(f"{options.out} holds this run: it goes on, {remaining} trials are left")
+
+    def objective(self, trial: optuna.Trial, stage: Stage) -> float:
+        """Train a candidate, and note how long it took."""
+        if not self._begun:  # not before: only now it is sure that the run takes these options
+            write_options(self._task, self._options)
+            self._begun = True
+        started = time.perf_counter()
+        value = self._task(trial, stage)
+        seconds = round(time.perf_counter() - started, 3)
+        # A user attribute would be in the schedule, and two equal runs would differ.
+        trial.storage.set_trial_system_attr(trial._trial_id, SECONDS_KEY, seconds)
+        return value
+
+    def __call__(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        """Follow one trial, as a callback of the staged study."""
+        remaining = self._remaining()
+        if not self._estimated and remaining > 0:
+            seconds = trial.system_attrs[SECONDS_KEY]
+            self._tell(
+                f"The first trial took {_duration(seconds)}: about "
+                f"{_duration(seconds * remaining)} for the other {remaining}"
+            )
+        self._estimated = True
+        self.measure_promoted()
+
+    def measure_promoted(self) -> None:
+        """Evaluate the last promoted network on the test images, once.
+
+        The next promotion deletes its weights. What is measured here goes into the study of the
+        stage that is over, where no sampler sees it.
+        """
+        schedule = self._staged.schedule
+        if len(schedule) == self._n_measured:
+            return
+        self._n_measured = len(schedule)
+        record = schedule[-1]
+        study = self._staged.studies[record.number]
+        if TEST_KEY not in study.user_attrs:
+            metrics = self._task.evaluate(self._staged.load_best(), "test")
+            if len(self._staged.schedule) == len(schedule):  # else these were later weights
+                study.set_user_attr(TEST_KEY, metrics.scalars)
+        if sys.stderr.isatty():
+            self._tell(
+                f"Stage {record.number + 1}/{self._options.stages}: learning rate "
+                f"{record.params['lr']:.4g}, κ {record.user_attrs['kappa']:.1f}, validation "
+                f"accuracy {record.user_attrs['accuracy']:.2%}"
+            )
+
+    def _remaining(self) -> int:
+        """Return the number of trials that the run still has to finish."""
+        n_promoted = len(self._staged.schedule)
+        n_finished = sum(
+            trial.state.is_finished()
+            for study in self._staged.studies[n_promoted:]
+            for trial in study.get_trials(deepcopy=False)
+        )
+        return max((self._options.stages - n_promoted) * self._options.trials - n_finished, 0)
+
+    def _tell(self, line: str) -> None:
+        if not self._options.quiet:
+            tqdm.write(line, file=sys.stderr)  # leaves the progress bar whole
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

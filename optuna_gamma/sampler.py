@@ -1,0 +1,307 @@
+"""GammaBOSampler: Bayesian optimisation with a Gamma prior on the precision, for Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import hashlib
+import json
+import logging
+import math
+import threading
+from typing import Any
+from typing import get_args
+import warnings
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+from scipy.stats import qmc
+
+from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.acquisition import make_acquisition
+from optuna_gamma.bo.fit import default_model
+from optuna_gamma.bo.fit import fit
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.transform import standardize
+from optuna_gamma.space import Space
+
+
+_logger = logging.getLogger(__name__)
+
+SEED_KEY = "gamma:seed"
+"""Study system attribute: the seed that all samplers without one of their own share."""
+
+THETA_KEY = "gamma:theta"
+"""Trial system attribute: fitted hyper-parameters, where the next fit starts."""
+
+_MAX_ATTR_LENGTH = 2045
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+_DETERMINISTIC_NOISE = 1e-6
+
+
+class GammaBOSampler(BaseSampler):
+    """Sampler for few, expensive trials: Bayesian optimisation with a Gamma prior.
+
+    The objective is modelled by a Gaussian process whose precision (one over its variance) is
+    unknown and has a Gamma prior. Integrated out, it makes predictions Student-t: with few trials
+    the tails are heavy and the search stays curious; with many they become Gaussian. The next
+    trial maximises the expected improvement under these predictions.
+
+    Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
+    made them so is not proposed again.
+
+    The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
+    trial's number and the trials in the storage. A study that is resumed goes on as if it had
+    never stopped, and threads and processes can share a sampler or have one each.
+
+    Args:
+        seed: Seed of all random choices. :obj:`None`: drawn once and stored with the study, so
+            that all its workers share it.
+        acquisition: ``"gamma"``: expected improvement under Student-t predictions;
+            ``"gaussian"``: under Gaussian predictions of the same location and scale;
+            ``"conjugate"``: the update of the thesis that this package is named after, kept as a
+            baseline.
+        prior: Prior of the precision of the standardised values.
+        n_startup_trials: Number of trials to complete before the first fit. Until then proposals
+            come from a scrambled Sobol sequence.
+        independent_sampler: Sampler for the parameters that are not in every completed trial,
+            and for those of the first trial. Defaults to drawing them uniformly.
+        deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
+            not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
+            allowed. :obj:`True`: noise is fixed near zero.
+        warn_independent_sampling: Whether to warn when a parameter is sampled independently
+            after the start-up trials.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> import optuna
+        >>> from optuna_gamma import GammaBOSampler
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(sampler=GammaBOSampler(seed=1))
+        >>> study.optimize(lambda t: (t.suggest_float("x", -5, 5) - 2) ** 2, n_trials=15)
+        >>> abs(study.best_params["x"] - 2) < 0.1
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        acquisition: Acquisition = "gamma",
+        prior: GammaPrior | None = None,
+        n_startup_trials: int = 4,
+        independent_sampler: BaseSampler | None = None,
+        deterministic_objective: bool | None = None,
+        warn_independent_sampling: bool = True,
+    ) -> None:
+        if acquisition not in get_args(Acquisition):
+            names = ", ".join(f'"{name}"' for name in get_args(Acquisition))
+            raise ValueError(f"`acquisition` must be one of {names}, but got {acquisition!r}.")
+        if n_startup_trials < 0:
+            raise ValueError(f"`n_startup_trials` must not be negative, got {n_startup_trials}.")
+        if seed is not None and seed < 0:
+            raise ValueError(f"`seed` must not be negative, but got {seed}.")
+        self._seed = seed
+        self._reseeds = 0
+        self._acquisition: Acquisition = acquisition
+        self._prior = prior or GammaPrior()
+        self._n_startup_trials = n_startup_trials
+        self._independent_sampler = independent_sampler
+        self._deterministic_objective = deterministic_objective
+        self._warn_independent_sampling = warn_independent_sampling
+
+    def reseed_rng(self) -> None:
+        """Go over to other random choices, the same for every sampler reseeded as often."""
+        self._reseeds += 1
+        if self._independent_sampler is not None:
+            self._independent_sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters that every completed trial has, but for single-valued ones."""
+        self._raise_error_if_multi_objective(study)
+        space = _intersection(study).calculate(study)
+        return {name: kind for name, kind in space.items() if not kind.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Propose parameters from the trials so far."""
+        self._raise_error_if_multi_objective(study)
+        if not search_space:
+            return {}
+        space = Space(search_space)
+        states = (*_FINISHED, TrialState.RUNNING)
+        trials = [
+            t
+            for t in study._get_trials(deepcopy=False, states=states, use_cache=False)
+            if t.number != trial.number and search_space.keys() <= t.params.keys()
+        ]
+        running = [t for t in trials if t.state == TrialState.RUNNING]
+        finished = [t for t in trials if t.state != TrialState.RUNNING]
+        n_complete = sum(t.state == TrialState.COMPLETE for t in finished)
+        if n_complete == 0 or len(finished) < self._n_startup_trials:
+            return space.decode(self._startup_point(study, trial, space))
+
+        sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
+        values = [
+            -math.inf if t.state != TrialState.COMPLETE or t.value is None else sign * t.value
+            for t in finished
+        ]
+        rng = self._rng(study, trial.number, "relative")
+        with np.errstate(all="ignore"):
+            x, theta = self._propose(
+                space,
+                X=space.encode([t.params for t in finished]),
+                y=standardize(np.array(values)),
+                pending=space.encode([t.params for t in running]),
+                start=_stored_theta(finished, trial),
+                rng=rng,
+            )
+        if len(encoded := json.dumps([round(float(t), 4) for t in theta])) <= _MAX_ATTR_LENGTH:
+            study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
+        return space.decode(x)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one parameter by itself."""
+        self._raise_error_if_multi_objective(study)
+        if self._warn_independent_sampling:
+            states = (TrialState.COMPLETE,)
+            complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
+            if len(complete) >= max(self._n_startup_trials, 1):
+                _logger.warning(
+                    f"The parameter `{param_name}` in Trial#{trial.number} is sampled "
+                    "independently, without the model, potentially degrading the optimization "
+                    "performance, because it is not in every completed trial with the same range. "
+                    "Set `warn_independent_sampling=False` in `GammaBOSampler` to suppress this "
+                    "warning."
+                )
+        if self._independent_sampler is not None:
+            return self._independent_sampler.sample_independent(
+                study, trial, param_name, param_distribution
+            )
+        space = Space({param_name: param_distribution})
+        rng = self._rng(study, trial.number, param_name)
+        return space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[param_name]
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Tell the independent sampler."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Tell the independent sampler."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.after_trial(study, trial, state, values)
+
+    def _propose(
+        self,
+        space: Space,
+        X: Array,
+        y: Array,
+        pending: Array,
+        start: Array | None,
+        rng: np.random.Generator,
+    ) -> tuple[Array, Array]:
+        """Return the next point (d,) and the fitted hyper-parameters."""
+        cube = space.cube
+        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
+        model = default_model(cube.dim, self._prior, noise)
+        process = fit(X, y, cube.is_categorical, model, start=start)
+        theta = process.theta
+        anchors = X[np.argsort(-process.posterior(X).location, kind="stable")[:3]]
+        if len(pending):
+            process = process.pend(pending)
+        acquisition = make_acquisition(self._acquisition, process, self._prior, resolution(y))
+        taken = process.X if self._deterministic_objective is not False else pending
+        x = maximize(acquisition, cube, anchors, taken, rng)
+        if x is None:
+            _logger.debug("All points of the search space were tried; one is repeated.")
+            x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
+            assert x is not None
+        return x, theta
+
+    def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
+        rng = self._rng(study, "startup")
+        with warnings.catch_warnings():
+            # Only powers of two are balanced, but any number of start-up trials is legal.
+            warnings.simplefilter("ignore", UserWarning)
+            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).fast_forward(trial.number)
+            point: Array = space.cube.from_unit(sobol.random(1))[0]
+        return point
+
+    def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:
+        seed = self._seed if self._seed is not None else _shared_seed(study)
+        # Studies without a name get a random one; with equal seeds they are to be equal, too.
+        named = not study.study_name.startswith("no-name-")
+        name = study.study_name if named else None
+        key = repr((seed, self._reseeds, name, *purpose)).encode()
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
+
+
+class _Intersections(threading.local):
+    """The search spaces found so far, so that each trial is looked at once; a cache only.
+
+    Optuna's object serves one study, and not two threads at once.
+    """
+
+    def __init__(self) -> None:
+        self.of_study: WeakKeyDictionary[BaseStorage, dict[int, IntersectionSearchSpace]] = (
+            WeakKeyDictionary()
+        )
+
+
+_intersections = _Intersections()
+
+
+def _intersection(study: Study) -> IntersectionSearchSpace:
+    studies = _intersections.of_study.setdefault(study._storage, {})
+    return studies.setdefault(study._study_id, IntersectionSearchSpace())
+
+
+def _shared_seed(study: Study) -> int:
+    """Read the study's seed, drawing it if there is none yet."""
+    storage, study_id = study._storage, study._study_id
+    seed = storage.get_study_system_attrs(study_id).get(SEED_KEY)
+    if seed is None:
+        storage.set_study_system_attr(
+            study_id, SEED_KEY, int(np.random.SeedSequence().generate_state(1)[0])
+        )
+        # Another worker may have drawn one at the same moment: the last one written counts.
+        seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
+    return int(seed)
+
+
+def _stored_theta(finished: list[FrozenTrial], trial: FrozenTrial) -> Array | None:
+    """Return the hyper-parameters written with the newest of the earlier trials that has any."""
+    for t in reversed(finished):
+        if t.number < trial.number and (encoded := t.system_attrs.get(THETA_KEY)):
+            return np.array(json.loads(encoded), dtype=np.float64)
+    return None

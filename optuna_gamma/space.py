@@ -1,0 +1,111 @@
+"""Optuna's distributions as a mixed unit cube, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.kernel import Array
+
+
+MAX_GRID = 4096
+"""Ordinal parameters with more values than this are continuous until they are decoded."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space and its image, the unit cube.
+
+    Floats and integers run from 0 at ``low`` to 1 at ``high``, on a logarithmic scale if the
+    distribution has one. A categorical parameter is the index of its choice.
+
+    Args:
+        distributions: The search space.
+    """
+
+    distributions: Mapping[str, BaseDistribution]
+
+    @property
+    def cube(self) -> Cube:
+        """The cube, its coordinates in the order of the parameters."""
+        kinds = self.distributions.values()
+        return Cube(
+            grids=tuple(_grid(distribution) for distribution in kinds),
+            is_categorical=np.array([isinstance(k, CategoricalDistribution) for k in kinds]),
+        )
+
+    def encode(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """Map parameters to points of the cube, (n, d); values outside a range to its bound."""
+        x = np.empty((len(params), len(self.distributions)))
+        for j, (name, distribution) in enumerate(self.distributions.items()):
+            x[:, j] = _encode(distribution, [p[name] for p in params])
+        return x
+
+    def decode(self, x: Array) -> dict[str, Any]:
+        """Map a point of the cube, (d,), to parameters as native Python values."""
+        return {
+            name: _decode(k, float(value))
+            for (name, k), value in zip(self.distributions.items(), x, strict=True)
+        }
+
+
+def _numeric(distribution: BaseDistribution) -> FloatDistribution | IntDistribution:
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return distribution
+
+
+def _grid(distribution: BaseDistribution) -> Array | None:
+    if isinstance(distribution, CategoricalDistribution):
+        return np.arange(len(distribution.choices), dtype=np.float64)
+    numeric = _numeric(distribution)
+    if numeric.single():
+        return np.zeros(1)
+    if numeric.step is None:
+        return None
+    n = round((numeric.high - numeric.low) / numeric.step) + 1
+    if n > MAX_GRID:
+        return None
+    return _encode(numeric, [numeric.low + i * numeric.step for i in range(n)])
+
+
+def _encode(distribution: BaseDistribution, values: Sequence[Any]) -> Array:
+    if isinstance(distribution, CategoricalDistribution):
+        return np.array([distribution.to_internal_repr(value) for value in values])
+    numeric = _numeric(distribution)
+    low, high = float(numeric.low), float(numeric.high)
+    if low == high:
+        return np.zeros(len(values))
+    x = np.clip(np.array(values, dtype=np.float64), low, high)
+    if numeric.log:
+        ends = np.log(np.array([low, high]))
+        unit: Array = np.clip((np.log(x) - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
+        return unit
+    # Halves keep the width of the widest ranges finite.
+    return (0.5 * x - 0.5 * low) / (0.5 * high - 0.5 * low)
+
+
+def _decode(distribution: BaseDistribution, x: float) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(x)]
+    numeric = _numeric(distribution)
+    low, high = float(numeric.low), float(numeric.high)
+    if numeric.log:
+        value = math.exp(math.log(low) * (1.0 - x) + math.log(high) * x)
+    else:
+        value = low * (1.0 - x) + high * x
+    if isinstance(numeric, IntDistribution):
+        steps = round((value - low) / numeric.step)
+        return min(max(numeric.low + steps * numeric.step, numeric.low), numeric.high)
+    if numeric.step is not None:
+        value = low + round((value - low) / numeric.step) * numeric.step
+    return min(max(value, low), high)

@@ -1,0 +1,170 @@
+"""Which trial a worker runs next: one whose worker died, or a new one while the budget lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
+
+import optuna
+from optuna.trial import create_trial
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_gamma.staged.checkpoint import discard_checkpoint
+from optuna_gamma.staged.lease import Lease
+from optuna_gamma.staged.lease import LEASE_KEY
+from optuna_gamma.staged.lease import LeaseWatch
+from optuna_gamma.staged.lease import MAX_DEATHS
+from optuna_gamma.staged.ledger import checkpoint_of
+from optuna_gamma.staged.ledger import Ledger
+from optuna_gamma.staged.ledger import Parent
+from optuna_gamma.staged.ledger import RECORD_KEY
+from optuna_gamma.staged.ledger import TrialRecord
+from optuna_gamma.staged.run import Run
+
+
+_logger = optuna.logging.get_logger(f"optuna.{__name__}")
+
+FAILURE_KEY = "failure"
+"""User attribute of a failed trial: why it failed."""
+
+Claim = tuple[FrozenTrial, Lease]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many stages and trials a worker was asked for.
+
+    Attributes:
+        n_stages: Stages of the run.
+        n_trials: Trials of each stage, of all workers together.
+        enqueue: Parameters of the first trials of each stage.
+    """
+
+    n_stages: int
+    n_trials: int
+    enqueue: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("n_stages", "n_trials"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"`{name}` must be an int, but got {value!r}.")
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+        for params in self.enqueue:
+            if not isinstance(params, Mapping):
+                raise TypeError(f"`enqueue` must hold dicts of parameters, but got {params!r}.")
+        if len(self.enqueue) > self.n_trials:
+            raise ValueError(
+                f"`enqueue` holds {len(self.enqueue)} parameter sets, but a stage has "
+                f"{self.n_trials} trials: give an `n_trials` of at least {len(self.enqueue)}."
+            )
+
+
+class Claims:
+    """Claims trials for one worker.
+
+    Args:
+        run: The run.
+        plan: What the worker was asked for.
+    """
+
+    def __init__(self, run: Run, plan: Plan) -> None:
+        self._run = run
+        self._plan = plan
+        self._watch = LeaseWatch(run.storage)
+
+    def next(self, stage: int, ledger: Ledger) -> Claim | None:
+        """Claim a trial.
+
+        Args:
+            stage: Number of the stage, which must have been opened.
+            ledger: The stage's ledger.
+
+        Returns:
+            The trial and the lease on it; :obj:`None` if there is none to be had now, and then the
+            ledger has to be read anew.
+        """
+        for trial in ledger.unfinished:
+            if self._watch.is_free(trial):
+                return self._take_over(stage, trial, ledger)
+        # A stage whose trials all failed may be given more of them.
+        if len(ledger.trials) < ledger.budget or not ledger.trials or ledger.is_spent:
+            return self._append(stage, ledger)
+        return None
+
+    def _take_over(self, stage: int, trial: FrozenTrial, ledger: Ledger) -> Claim | None:
+        storage, trial_id = self._run.storage, trial._trial_id
+        dead = Lease.of(trial)
+        lease = self._watch.take_over(trial)
+        if lease is None:
+            return None
+        discard_checkpoint(self._run.directory, stage, trial.number, dead.id)
+        if lease.deaths >= MAX_DEATHS:
+            reason = f"The worker of this trial died {lease.deaths} times."
+            _logger.warning(f"Stage {stage}, trial {trial.number} failed: {reason}")
+            storage.set_trial_user_attr(trial_id, FAILURE_KEY, reason)
+            storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            return None
+        _logger.info(f"Stage {stage}: taking over trial {trial.number}, whose worker is gone.")
+        record = TrialRecord.of(trial)
+        assert record is not None
+        # While it is held and unfinished, the trial can still extend the stage.
+        extended = replace(
+            record,
+            n_trials=max(record.n_trials, self._plan.n_trials),
+            n_stages=max(record.n_stages, self._plan.n_stages),
+        )
+        if extended != record:
+            storage.set_trial_system_attr(trial_id, RECORD_KEY, extended.to_json())
+        return self._enqueue(storage.get_trial(trial_id), ledger.rank(trial.number)), lease
+
+    def _append(self, stage: int, ledger: Ledger) -> Claim | None:
+        storage = self._run.storage
+        lease = Lease.new()
+        record = TrialRecord(
+            run=self._run.identity.id,
+            n_trials=max(self._plan.n_trials, ledger.budget),
+            n_stages=max(self._plan.n_stages, ledger.n_stages),
+            parent=self._parent(stage),
+        )
+        study_id = self._run.study_id(stage)
+        assert study_id is not None
+        trial_id = storage.create_new_trial(
+            study_id,
+            create_trial(
+                state=TrialState.RUNNING,
+                system_attrs={RECORD_KEY: record.to_json(), LEASE_KEY: lease.to_json()},
+            ),
+        )
+        trial = None
+        try:
+            now = self._run.ledger(stage)
+            trials = now.trials if now is not None else ()
+            trial = next((trial for trial in trials if trial._trial_id == trial_id), None)
+        finally:
+            if trial is None:
+                # Another worker took the last place between our look and our write, or the study.
+                storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        if trial is None or now is None:
+            return None
+        return self._enqueue(trial, now.rank(trial.number)), lease
+
+    def _parent(self, stage: int) -> Parent | None:
+        if stage == 0:
+            return None
+        promoted = self._run.promoted(stage)[-1]
+        return Parent(promoted.number, str(checkpoint_of(promoted)))
+
+    def _enqueue(self, trial: FrozenTrial, rank: int | None) -> FrozenTrial:
+        if rank is None or rank >= len(self._plan.enqueue) or trial.params:
+            return trial
+        params = dict(self._plan.enqueue[rank])
+        if trial.system_attrs.get("fixed_params") == params:
+            return trial
+        # What `Study.enqueue_trial` writes.
+        self._run.storage.set_trial_system_attr(trial._trial_id, "fixed_params", params)
+        return self._run.storage.get_trial(trial._trial_id)

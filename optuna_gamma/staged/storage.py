@@ -1,0 +1,267 @@
+"""Opening a journal file so that it survives killed writers and full disks.
+
+Optuna's own journal backend does not: a lock left by a killed process makes the next one wait for
+30 seconds, or for ever, and a line cut short by a kill or a full disk makes every later open fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
+import json
+import os
+import time
+from typing import Any
+import zlib
+
+import optuna
+from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal import JournalStorage
+
+from optuna_gamma.staged.lease import Process
+
+
+_logger = optuna.logging.get_logger(f"optuna.{__name__}")
+
+_CHECKSUM_KEY = "crc32"
+
+LOCK_GRACE_SECONDS = 30.0
+"""A lock of another machine that stays for this long is broken, as in Optuna."""
+
+
+def open_journal(path: str) -> JournalStorage:
+    """Open, or create, a journal file.
+
+    Args:
+        path: Absolute path of the file, whose folder exists.
+
+    Raises:
+        ValueError: If the file is damaged elsewhere than at its end.
+    """
+    try:
+        return JournalStorage(_JournalFile(path))
+    except (KeyError, TypeError) as error:  # an operation that Optuna does not know
+        raise ValueError(
+            f"The journal {path} is damaged: {error!r}. Restore it from a backup; it holds what "
+            "the run has done so far."
+        ) from error
+
+
+class _JournalFile(BaseJournalBackend):
+    """Optuna's journal file, which other programs may use at the same time, with safe appends."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = _LockFile(f"{path}.lock")
+        self._offsets = [0]
+        open(path, "ab").close()
+        if not self._is_terminated():
+            with self._lock.hold(), open(path, "r+b") as file:
+                _cut_unterminated_line(file)
+
+    def _is_terminated(self) -> bool:
+        with open(self._path, "rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        number = min(log_number_from, len(self._offsets) - 1)
+        with open(self._path, "rb") as file:
+            file.seek(self._offsets[number])
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # it is being written
+                offset = self._offsets[number] + len(line)
+                number += 1
+                if number == len(self._offsets):
+                    self._offsets.append(offset)
+                if number > log_number_from:
+                    yield self._parse(line, number)
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            log = json.loads(line)
+            if log.pop(_CHECKSUM_KEY, None) in (None, _checksum(log)):
+                return dict(log)
+            error = "its checksum is another one"
+        except (ValueError, AttributeError) as caught:
+            error = str(caught)
+        raise ValueError(
+            f"The journal {self._path} is damaged in line {number}: {error}. Restore it from a "
+            "backup; it holds what the run has done so far."
+        )
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(f"{_dump({**log, _CHECKSUM_KEY: _checksum(log)})}\n" for log in logs)
+        with self._lock.hold(), open(self._path, "r+b") as file:
+            end = _cut_unterminated_line(file)
+            try:
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                # A full disk has taken a part of it: leave none.
+                os.truncate(self._path, end)
+                raise
+
+
+def _dump(log: dict[str, Any]) -> str:
+    return json.dumps(log, separators=(",", ":"))
+
+
+def _checksum(log: dict[str, Any]) -> str:
+    """Return what tells a line whose bits have flipped; Optuna ignores the key and writes none."""
+    return f"{zlib.crc32(_dump(log).encode()):08x}"
+
+
+def _cut_unterminated_line(file: Any) -> int:
+    """Drop what follows the last newline: its writer died before the operation was recorded.
+
+    Returns:
+        Where the next line begins; the file is there.
+    """
+    end: int = file.seek(0, os.SEEK_END)
+    position = end
+    keep = 0
+    while position > 0:
+        start = max(0, position - 4096)
+        file.seek(start)
+        newline = file.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            keep = start + newline + 1
+            break
+        position = start
+    if keep < end:
+        file.seek(keep)
+        rest = file.read()
+        if rest.endswith(b"}") and _is_whole(rest):
+            file.write(b"\n")  # all that its writer had not come to
+            return int(file.tell())
+        if _is_whole(rest[:-1]):
+            raise ValueError(
+                f"The journal {file.name} is damaged: its last line ends with {rest[-1:]!r} "
+                "instead of a line feed. Restore the file from a backup."
+            )
+        _logger.warning(
+            f"The last line of {file.name} was cut short by a crash and has been dropped "
+            f"({end - keep} bytes): nothing had been told that it was written."
+        )
+        file.truncate(keep)
+    file.seek(keep)
+    return keep
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        log = json.loads(line)
+        return isinstance(log, dict) and log.pop(_CHECKSUM_KEY) == _checksum(log)
+    except (ValueError, KeyError):
+        return False
+
+
+class _LockFile:
+    """The lock file of Optuna's :class:`~optuna.storages.journal.JournalFileOpenLock`.
+
+    It is created exclusively, which network file systems can do, unlike ``flock``. In addition it
+    names its holder, so that a lock whose holder was killed on this machine is broken at once.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        descriptor = self._acquire()
+        try:
+            yield
+        finally:
+            # After a pause beyond the grace time the lock may be somebody else's.
+            ours = self._is_at(descriptor)
+            os.close(descriptor)
+            if ours:
+                os.unlink(self._path)
+
+    def _acquire(self) -> int:
+        holder = json.dumps(Process.current().to_json()).encode()
+        delay = 0.001
+        seen: tuple[int, int] | None = None
+        since = time.monotonic()
+        while True:
+            descriptor = _create_exclusively(self._path, holder)
+            if descriptor is not None:
+                return descriptor
+            with suppress(FileNotFoundError):
+                status = os.stat(self._path)
+                if (status.st_ino, status.st_mtime_ns) != seen:
+                    seen, since = (status.st_ino, status.st_mtime_ns), time.monotonic()
+                if self._break(expired=time.monotonic() - since > LOCK_GRACE_SECONDS):
+                    continue
+            time.sleep(delay)
+            delay = min(2 * delay, 0.1)
+
+    def _break(self, *, expired: bool) -> bool:
+        """Remove the lock if its holder is known to be dead, or has had its time."""
+        with open(self._path, "rb") as file:
+            try:
+                holder = Process.from_json(json.loads(file.read()))
+            except ValueError:
+                holder = None  # Optuna's own lock is empty
+            if not expired and (holder is None or not holder.is_known_dead()):
+                return False
+            # Of several processes that see a dead lock only one may remove it: the second would
+            # remove the first one's new lock.
+            with _exclusive(file.fileno()):
+                if self._is_at(file.fileno()):
+                    _logger.warning(f"Removing the lock {self._path}: its holder is gone.")
+                    if os.name == "nt":
+                        file.close()  # an open file cannot be deleted there
+                    os.unlink(self._path)
+        return True
+
+    def _is_at(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+
+def _create_exclusively(path: str, content: bytes) -> int | None:
+    """Create a file with its content; return a descriptor of it, :obj:`None` if it exists."""
+    # Linux can make a file without a name and name it when it is written: so a process that is
+    # killed between the two leaves nothing.
+    with suppress(AttributeError, OSError):  # another system, or a file system that cannot
+        descriptor = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY, 0o666)
+        try:
+            os.write(descriptor, content)
+            # Any `src_dir_fd` makes it the system call that follows the link.
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
+        except FileExistsError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return None
+    os.write(descriptor, content)
+    return descriptor
+
+
+@contextmanager
+def _exclusive(descriptor: int) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

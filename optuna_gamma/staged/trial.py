@@ -1,0 +1,67 @@
+"""A trial that holds an objective to the search space of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+
+class StageTrial(optuna.Trial):
+    """An Optuna trial whose parameters have the distributions that the run began with.
+
+    Args:
+        study: The stage's study.
+        trial_id: The storage's id of the trial.
+        reported: Steps that a worker which died with this trial has reported.
+        search_space: Distributions of stage 0's first trial. Parameters it did not have, as
+            conditional spaces bring them, are free.
+
+    Attributes:
+        error: Why a suggestion was refused. It ends the run even if the objective swallows it.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial_id: int,
+        reported: Collection[int],
+        search_space: Mapping[str, BaseDistribution],
+    ) -> None:
+        super().__init__(study, trial_id)
+        self._reported = frozenset(reported)
+        self._step = -1
+        self._search_space = search_space
+        self.error: ValueError | None = None
+
+    def report(self, value: float, step: int) -> None:
+        """Report an intermediate value; see :meth:`optuna.trial.Trial.report`."""
+        self._step = step
+        if step not in self._reported:  # a storage keeps what was reported first
+            super().report(value, step)
+
+    def should_prune(self) -> bool:
+        """Ask the pruner; see :meth:`optuna.trial.Trial.should_prune`."""
+        # A pruner looks at the last step there is. Before that one the dead worker has asked, and
+        # went on.
+        if self._step < max(self._reported, default=self._step):
+            return False
+        return super().should_prune()
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        # Every `suggest_*` comes this way. Before anything is written: a trial keeps its
+        # parameters when it is run again.
+        there = self._search_space.get(name, distribution)
+        if there != distribution:
+            self.error = ValueError(
+                f"The search space is not the run's: {name!r} is {there} in the first trial of "
+                f"stage 0, but now {distribution}. Resume the run with the objective it "
+                "was begun with, or begin another one with another `directory` and `study_name`. "
+                "A range that is to depend on the stage, or on another parameter, can be had with "
+                "a factor: suggest that, and multiply."
+            )
+            raise self.error
+        return super()._suggest(name, distribution)

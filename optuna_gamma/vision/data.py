@@ -1,0 +1,331 @@
+"""Image data sets as tensors, with training, validation and test images kept apart.
+
+A data set is one function that returns :class:`Arrays`; to add one, write it and name it in
+``_SOURCES`` (a fixed name) or ``_PATH_SOURCES`` (a name followed by ``:PATH``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+import torch
+from torch import Tensor
+from torchvision import datasets
+
+
+DATA_VARIABLE = "OPTUNA_GAMMA_DATA"
+"""The environment variable that names the folder of the data sets."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels, ready to train with.
+
+    Images are float32 of shape ``(n, channels, height, width)``, normalised to mean 0 and
+    standard deviation 1 per channel over the training images; labels are int64 of shape ``(n,)``
+    in ``0 .. n_classes - 1``. Build one with :func:`load_dataset`.
+
+    Attributes:
+        name: What :func:`load_dataset` was asked for.
+        train: Images and labels to train with.
+        valid: Images and labels to compare candidates by.
+        test: Images and labels for the final report. Nothing is ever chosen by them.
+        classes: The label in the source for each class.
+        mean: Mean of the training images, for each channel, before they were normalised.
+        std: Their standard deviation. Like ``mean`` it is of brightness in [0, 1] if the source
+            has bytes, else of the source's numbers.
+        digest: SHA-256 of images, labels and split: equal digests are equal data.
+    """
+
+    name: str
+    train: tuple[Tensor, Tensor]
+    valid: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train[0].shape[1:]
+        return channels, height, width
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set as its source has it.
+
+    Attributes:
+        x_train: Images, ``(n, height, width)`` or ``(n, height, width, channels)``.
+        y_train: Labels, ``(n,)`` or ``(n, 1)``: integers or strings.
+        x_test: Like ``x_train``.
+        y_test: Like ``y_train``.
+        classes: Names of the labels in sorted order; :obj:`None`: the labels themselves.
+    """
+
+    x_train: NDArray[Any]
+    y_train: NDArray[Any]
+    x_test: NDArray[Any]
+    y_test: NDArray[Any]
+    classes: Sequence[str] | None = None
+
+
+def load_dataset(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    n_train: int | None = None,
+    n_valid: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Load a data set and split it into training, validation and test images.
+
+    Validation images are taken from the source's training images, never from its test images.
+    Both subsets keep the source's shares of the classes and depend on ``seed`` alone; the test
+    images are always the same.
+
+    Args:
+        name: ``"digits"`` (1,797 images of 8×8, part of scikit-learn), ``"mnist"``,
+            ``"fashion-mnist"`` (70,000 images of 28×28, downloaded when first used) or
+            ``"npz:PATH"``: a file in the convention of Keras with the arrays ``x_train``,
+            ``y_train``, ``x_test`` and ``y_test``, images as ``(n, height, width)`` or
+            ``(n, height, width, channels)``.
+        root: Folder of the downloaded data sets. Default: the environment variable
+            ``OPTUNA_GAMMA_DATA``, else ``optuna-gamma`` in the user's cache folder.
+        n_train: Number of images to train with. Default: all that validation leaves.
+        n_valid: Number of images to validate with. Default: a sixth of the source's training
+            images (10,000 of MNIST's 60,000), but at most twice ``n_train``.
+        seed: Seed of the split.
+
+    Returns:
+        The data set on the CPU.
+
+    Raises:
+        ValueError: If the name is unknown, the arrays are not images and labels, or there are
+            too few images for ``n_train`` and ``n_valid``.
+        FileNotFoundError: If the data is not there and cannot be downloaded. The message says
+            how to get it.
+
+    Example:
+        >>> data = load_dataset("digits", n_train=500)
+        >>> data.train[0].shape, data.valid[0].shape, data.test[0].shape
+        (torch.Size([500, 1, 8, 8]), torch.Size([239, 1, 8, 8]), torch.Size([360, 1, 8, 8]))
+        >>> data.input_shape, data.n_classes
+        ((1, 8, 8), 10)
+    """
+    kind, _, path = name.partition(":")
+    if name in _SOURCES:
+        arrays = _SOURCES[name](_data_root(root))
+    elif kind in _PATH_SOURCES and path:
+        arrays = _PATH_SOURCES[kind](Path(path).expanduser())
+    else:
+        known = ", ".join([*_SOURCES, *(f"{kind}:PATH" for kind in _PATH_SOURCES)])
+        raise ValueError(f"Unknown data set {name!r}; known are {known}.")
+    return _split(name, arrays, n_train, n_valid, seed)
+
+
+def _data_root(root: str | os.PathLike[str] | None) -> Path:
+    if root is None:
+        root = os.environ.get(DATA_VARIABLE)
+    if not root:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "optuna-gamma"
+    return Path(root).expanduser().absolute()
+
+
+def _digits(root: Path) -> Arrays:
+    bunch = load_digits()
+    # The source has no split of its own. Its seed is fixed: every run is tested alike.
+    x_train, x_test, y_train, y_test = train_test_split(
+        bunch.images, bunch.target, test_size=0.2, stratify=bunch.target, random_state=0
+    )
+    return Arrays(x_train, y_train, x_test, y_test)
+
+
+def _mnist_like(cls: type[datasets.MNIST]) -> Callable[[Path], Arrays]:
+    def load(root: Path) -> Arrays:
+        train = _torchvision(cls, root, train=True)
+        test = _torchvision(cls, root, train=False)
+        return Arrays(
+            train.data.numpy(),
+            train.targets.numpy(),
+            test.data.numpy(),
+            test.targets.numpy(),
+            classes=[name.partition(" - ")[0] for name in cls.classes],
+        )
+
+    return load
+
+
+def _torchvision(cls: type[datasets.MNIST], root: Path, *, train: bool) -> datasets.MNIST:
+    try:
+        return cls(root, train=train)
+    except RuntimeError:  # not there yet
+        folder = root / cls.__name__ / "raw"
+        new = [path for path in (folder, folder.parent, root) if not path.exists()]
+        try:
+            return cls(root, train=train, download=True)
+        except (RuntimeError, OSError) as error:
+            for path in new:
+                with suppress(OSError):  # not empty: a part was downloaded
+                    path.rmdir()
+            files = ", ".join(file for file, _ in cls.resources)
+            raise FileNotFoundError(
+                f"{cls.__name__} is not in {root} and could not be downloaded "
+                f"({str(error).strip().splitlines()[-1]}). Put {files} from {cls.mirrors[0]} into "
+                f"{folder}, or set {DATA_VARIABLE} to a folder that has "
+                f"{Path(cls.__name__, 'raw')} in it."
+            ) from error
+
+
+def _npz(path: Path) -> Arrays:
+    names = ("x_train", "y_train", "x_test", "y_test")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no file {path}; expected an .npz file with the arrays {', '.join(names)}."
+        )
+    try:
+        # Unpickling would run whatever code the file holds.
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in names if name not in file]
+            if missing:
+                raise ValueError(
+                    f"it lacks {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"
+                )
+            return Arrays(*(file[name] for name in names))
+    except Exception as error:  # a damaged file raises anything from EOFError to zlib.error
+        raise ValueError(
+            f"{path} is not an .npz file with the plain (not pickled) arrays "
+            f"{', '.join(names)}: {error}."
+        ) from error
+
+
+_SOURCES: dict[str, Callable[[Path], Arrays]] = {
+    "digits": _digits,
+    "mnist": _mnist_like(datasets.MNIST),
+    "fashion-mnist": _mnist_like(datasets.FashionMNIST),
+}
+
+_PATH_SOURCES: dict[str, Callable[[Path], Arrays]] = {
+    "npz": _npz,
+}
+
+
+def _split(
+    name: str, arrays: Arrays, n_train: int | None, n_valid: int | None, seed: int
+) -> Dataset:
+    """Check, split and normalise a source's arrays."""
+    x, x_test = _images(arrays.x_train, "x_train"), _images(arrays.x_test, "x_test")
+    if x.shape[1:] != x_test.shape[1:]:
+        raise ValueError(
+            f"Training and test images of {name!r} must have the same shape, but they are "
+            f"{arrays.x_train.shape[1:]} and {arrays.x_test.shape[1:]}."
+        )
+    labels, y = np.unique(_labels(arrays.y_train, len(x), "y_train"), return_inverse=True)
+    y_test = _labels(arrays.y_test, len(x_test), "y_test")
+    train, valid = _choose(y, labels, n_train, n_valid, seed)
+    if (y_test.dtype.kind == "U") != (labels.dtype.kind == "U"):
+        raise ValueError(
+            f"Training and test labels of {name!r} must both be integers or both strings, but "
+            f"their types are {labels.dtype} and {y_test.dtype}."
+        )
+    unknown = np.setdiff1d(y_test, labels)
+    if len(unknown) > 0:
+        raise ValueError(f"Test label {unknown[0].item()!r} of {name!r} has no training image.")
+    y_test = np.searchsorted(labels, y_test)
+
+    digest = hashlib.sha256()
+    for array in (arrays.x_train, y, arrays.x_test, y_test, train, valid):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+
+    images = _to_float(x[train])
+    std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0, keepdim=True)
+    std[std == 0] = 1.0
+    return Dataset(
+        name=name,
+        train=(images.sub_(mean).div_(std), torch.from_numpy(y[train])),
+        valid=(_to_float(x[valid]).sub_(mean).div_(std), torch.from_numpy(y[valid])),
+        test=(_to_float(x_test).sub_(mean).div_(std), torch.from_numpy(y_test)),
+        classes=tuple(map(str, labels if arrays.classes is None else arrays.classes)),
+        mean=tuple(mean.flatten().tolist()),
+        std=tuple(std.flatten().tolist()),
+        digest=digest.hexdigest(),
+    )
+
+
+def _images(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return images as ``(n, channels, height, width)``."""
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or array.size == 0:
+        raise ValueError(
+            f"{name} must hold images of shape (n, height, width) or (n, height, width, channels) "
+            f"with 1, 3 or 4 channels, but its shape is {array.shape}."
+        )
+    if array.dtype.kind not in "buif" or not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold finite numbers, but its type is {array.dtype}.")
+    return np.moveaxis(array, -1, 1)
+
+
+def _labels(array: NDArray[Any], n: int, name: str) -> NDArray[Any]:
+    """Return labels as ``(n,)``."""
+    if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "buiU":
+        raise ValueError(
+            f"{name} must hold {n} labels, one an image, as integers or strings, but its shape "
+            f"is {array.shape} and its type {array.dtype}."
+        )
+    return array.reshape(n)
+
+
+def _choose(
+    y: NDArray[np.int64],
+    labels: NDArray[Any],
+    n_train: int | None,
+    n_valid: int | None,
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices of the training and of the validation images."""
+    counts = np.bincount(y)
+    if len(labels) < 2 or counts.min() < 2:
+        raise ValueError(
+            "There must be at least two classes with two training images each, but there are "
+            f"{len(labels)}, and {counts.min()} of label {labels[counts.argmin()].item()!r}."
+        )
+    if n_valid is None:
+        n_valid = len(y) // 6
+        if n_train is not None:
+            n_valid = min(n_valid, 2 * n_train, max(len(y) - n_train, len(labels)))
+    if n_train is None:
+        n_train = len(y) - n_valid
+    if min(n_train, n_valid) < len(labels) or n_train + n_valid > len(y):
+        raise ValueError(
+            f"Cannot take {n_train} images to train and {n_valid} to validate with from "
+            f"{len(y)}: each must be at least the number of classes, {len(labels)}, and both "
+            f"together at most {len(y)}."
+        )
+    train, valid = train_test_split(
+        np.arange(len(y)), train_size=n_train, test_size=n_valid, stratify=y, random_state=seed
+    )
+    return train, valid
+
+
+def _to_float(images: NDArray[Any]) -> Tensor:
+    scale = 255.0 if images.dtype == np.uint8 else 1.0
+    return torch.from_numpy(images.astype(np.float32, order="C")).div_(scale)

@@ -1,0 +1,120 @@
+"""The training loop: stochastic gradient descent on tensors that stay on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+
+import torch
+from torch import nn
+from torch import Tensor
+from torch.nn import functional as F
+
+
+# Small enough that the activations stay in a CPU's cache: on two cores batches of 250 took half
+# the time of batches of 2,000 (10,000 images of 28×28). A GPU is fed enough by 2,000.
+_EVALUATION_BATCH = {"cpu": 250}
+
+# A look at the loss makes a GPU wait for it, so it is not taken at every step.
+_STEPS_BETWEEN_CHECKS = 100
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device to train on.
+
+    Args:
+        device: ``"auto"`` (the accelerator if there is one, else the CPU) or what
+            :class:`torch.device` takes.
+
+    Raises:
+        ValueError: If there is no such device on this machine.
+    """
+    accelerator = None
+    if torch.accelerator.is_available():
+        accelerator = torch.accelerator.current_accelerator()
+    here = torch.device("cpu") if accelerator is None else accelerator
+    if device == "auto":
+        return here
+    try:
+        wanted = torch.device(device)
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'There is no device {device!r} here; "auto" would use {str(here)!r}.'
+        ) from error
+    return wanted
+
+
+@contextlib.contextmanager
+def random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed PyTorch's global random numbers inside the context and restore them after it.
+
+    Whatever is built and trained inside draws the same initial weights, batches and dropout masks
+    for the same seed: candidates that differ in their learning rate alone are compared with
+    common random numbers.
+    """
+    cpu = device.type == "cpu"
+    with torch.random.fork_rng([] if cpu else [device], device_type=None if cpu else device.type):
+        torch.default_generator.manual_seed(seed)
+        if not cpu:
+            torch.get_device_module(device).manual_seed(seed)
+        yield
+
+
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to the device, in the memory layout that is fast there."""
+    model = model.to(device)
+    if device.type != "mps":  # not measured there
+        # On two CPU cores a step of deep-conv takes 13 ms in this layout and 17 ms in the default.
+        model.to(memory_format=torch.channels_last)
+    return model
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """Mixed precision where it pays: bfloat16, which needs no loss scaling, on recent GPUs."""
+    pays = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=pays)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+) -> float:
+    """Train for one epoch of shuffled batches; the last one holds what is left.
+
+    Args:
+        model: The network, on the device of the data. Changed in place.
+        optimizer: Its optimizer.
+        images: ``(n, channels, height, width)``.
+        labels: ``(n,)``.
+        batch_size: Number of images in a batch.
+
+    Returns:
+        The mean cross-entropy of the batches while training. It is not finite if training
+        diverged, in which case the epoch is not finished.
+    """
+    model.train()
+    total = torch.zeros((), device=images.device)
+    batches = torch.randperm(len(images)).to(images.device).split(batch_size)
+    for step, batch in enumerate(batches, start=1):
+        with precision(images.device):
+            loss = F.cross_entropy(model(images[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+        if step % _STEPS_BETWEEN_CHECKS == 0 and not total.isfinite():
+            break
+    return float(total) / step
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits of images, ``(n, n_classes)``, without dropout."""
+    model.eval()
+    batches = images.split(_EVALUATION_BATCH.get(images.device.type, 2000))
+    with precision(images.device):
+        return torch.cat([model(batch) for batch in batches]).float()

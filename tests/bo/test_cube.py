@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.cube import quasi_random
+
+
+MIXED = Cube(
+    grids=(None, np.array([0.0, 0.1, 1.0]), np.arange(4.0)),
+    is_categorical=np.array([False, False, True]),
+)
+
+
+def test_size_and_points() -> None:
+    assert math.isinf(MIXED.size)
+    finite = Cube(grids=MIXED.grids[1:], is_categorical=MIXED.is_categorical[1:])
+    assert finite.size == 12
+    points = finite.points()
+    assert len({tuple(row) for row in points}) == 12
+    np.testing.assert_array_equal(finite.snap(points), points)
+
+
+def test_uniform_points_are_uniform_over_the_cube() -> None:
+    x = MIXED.from_unit(quasi_random(1200, 3, np.random.default_rng(0)))
+    assert {round(v / 1200, 2) for v in np.unique(x[:, 1], return_counts=True)[1]} == {0.33}
+    assert {round(v / 1200, 2) for v in np.unique(x[:, 2], return_counts=True)[1]} == {0.25}
+
+
+def test_snap_takes_the_nearest_point() -> None:
+    x = np.array([[-0.5, 0.04, 2.4], [1.5, 0.06, 9.0], [0.3, 0.6, -1.0]])
+    expected = np.array([[0.0, 0.0, 2.0], [1.0, 0.1, 3.0], [0.3, 1.0, 0.0]])
+    np.testing.assert_array_equal(MIXED.snap(x), expected)
+
+
+def test_quasi_random_points_are_even_and_differ_by_seed() -> None:
+    a = quasi_random(256, 5, np.random.default_rng(0))
+    b = quasi_random(256, 5, np.random.default_rng(1))
+    assert ((a >= 0) & (a < 1)).all()
+    assert not np.array_equal(a, b)
+    assert np.abs(a.mean(axis=0) - 0.5).max() < 0.01

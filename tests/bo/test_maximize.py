@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pytest
+
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.maximize import maximize
+
+
+@dataclass
+class Bowl:
+    """A concave function of the numerical coordinates, with a bonus for one category."""
+
+    centre: np.ndarray
+    is_categorical: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.with_gradient(x)[0]
+
+    def with_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        difference = np.where(self.is_categorical, 0.0, x - self.centre)
+        bonus = ((x == self.centre) & self.is_categorical).sum(axis=1)
+        return bonus - (difference**2).sum(axis=1), -2 * difference
+
+
+@dataclass
+class Table:
+    """Any function of the points of a small cube."""
+
+    cube: Cube
+    seed: int
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.array([np.sin(1e3 * self.seed + row @ [13.7, 71.3, 29.9]) for row in x])
+
+    def with_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        raise AssertionError("small finite cubes need no gradient")
+
+
+NOTHING = np.empty((0, 3))
+
+
+def test_continuous() -> None:
+    centre = np.array([0.3, 1.0, 0.0])
+    cube = Cube(grids=(None,) * 3, is_categorical=np.zeros(3, bool))
+    bowl = Bowl(centre, cube.is_categorical)
+    x = maximize(bowl, cube, NOTHING, NOTHING, np.random.default_rng(0))
+    assert x is not None
+    np.testing.assert_allclose(x, centre, atol=1e-4)
+
+
+def test_mixed() -> None:
+    grid = np.linspace(0, 1, 101)
+    cube = Cube(grids=(None, grid, np.arange(30.0)), is_categorical=np.array([False, False, True]))
+    bowl = Bowl(np.array([0.3, 0.718, 17.0]), cube.is_categorical)
+    x = maximize(bowl, cube, NOTHING, NOTHING, np.random.default_rng(0))
+    assert x is not None
+    np.testing.assert_allclose(x, [0.3, 0.72, 17.0], atol=1e-4)
+
+
+def test_long_ordinals_are_searched_beyond_the_neighbours() -> None:
+    grid = np.linspace(0, 1, 1001)
+    cube = Cube(grids=(grid,) * 3, is_categorical=np.zeros(3, bool))
+    bowl = Bowl(np.array([0.1234, 0.5, 0.9871]), cube.is_categorical)
+    x = maximize(bowl, cube, NOTHING, NOTHING, np.random.default_rng(0))
+    assert x is not None
+    np.testing.assert_allclose(x, [0.123, 0.5, 0.987], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_small_finite_cubes_are_searched_exhaustively(seed: int) -> None:
+    cube = Cube(
+        grids=(np.linspace(0, 1, 5), np.arange(4.0), np.arange(3.0)),
+        is_categorical=np.array([False, True, True]),
+    )
+    table = Table(cube, seed)
+    taken = np.empty((0, 3))
+    values = []
+    for _ in range(60):
+        x = maximize(table, cube, taken, taken, np.random.default_rng(0))
+        assert x is not None
+        values.append(float(table(x[None])[0]))
+        taken = np.concatenate([taken, x[None]])
+    assert values == sorted(values, reverse=True)
+    assert {tuple(row) for row in taken} == set(product(*cube.grids))  # type: ignore[arg-type]
+    assert maximize(table, cube, taken, taken, np.random.default_rng(0)) is None
+
+
+def test_taken_points_are_not_returned_from_large_cubes() -> None:
+    grid = np.linspace(0, 1, 20)
+    cube = Cube(grids=(grid,) * 3, is_categorical=np.zeros(3, bool))
+    centre = grid[[3, 7, 11]]
+    bowl = Bowl(centre, cube.is_categorical)
+    x = maximize(bowl, cube, centre[None], centre[None], np.random.default_rng(0))
+    assert x is not None
+    assert np.abs(x - centre).sum() == pytest.approx(grid[1])
+
+
+def test_same_generator_same_point() -> None:
+    cube = Cube(grids=(None,) * 3, is_categorical=np.zeros(3, bool))
+    bowl = Bowl(np.array([0.3, 0.9, 0.1]), cube.is_categorical)
+    points = [
+        maximize(bowl, cube, NOTHING, NOTHING, np.random.default_rng(seed)) for seed in (0, 0)
+    ]
+    np.testing.assert_array_equal(points[0], points[1])

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.transform import standardize
+
+
+@given(st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=30))
+def test_any_values_become_finite_and_keep_their_order(values: list[float]) -> None:
+    y = standardize(np.array(values))
+    assert np.isfinite(y).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(y[order]) >= 0).all()
+    if y.any():
+        assert y.mean() == pytest.approx(0, abs=1e-9)
+        assert y.std() == pytest.approx(1)
+
+
+def test_values_without_outliers_are_only_shifted_and_scaled() -> None:
+    values = np.linspace(3, 7, 9)
+    np.testing.assert_allclose(standardize(values), (values - values.mean()) / values.std())
+
+
+@pytest.mark.parametrize("bad", [-1e6, -1e300, -np.inf])
+def test_a_diverged_run_does_not_flatten_the_rest(bad: float) -> None:
+    values = np.append(np.linspace(0, 1, 10), bad)
+    y = standardize(values)
+    assert y[:-1].max() - y[:-1].min() > 0.8
+    assert y[-1] <= y.min()
+
+
+def test_minus_infinity_is_worse_than_any_value_near_the_rest() -> None:
+    y = standardize(np.array([0.90, 0.91, 0.93, -np.inf]))
+    assert y[3] < y[0] - (y[2] - y[0])
+    y = standardize(np.array([1.0, 1.0, -np.inf]))
+    assert y[0] == y[1] > y[2]
+
+
+def test_equal_values() -> None:
+    for value in (0.0, 5.0, -1e300, 1e-300, np.inf, -np.inf):
+        assert not standardize(np.full(4, value)).any()
+
+
+def test_resolution() -> None:
+    assert resolution(np.array([0.0, 0.5, 0.7, 0.7 + 1e-13])) == pytest.approx(0.2)
+    assert resolution(np.array([0.0, 0.5, 0.5, 0.7])) == 0.0
+    assert resolution(np.zeros(3)) == 0.0

@@ -1,0 +1,176 @@
+"""A worker is given up if it is dead or silent, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import optuna
+from optuna.trial import create_trial
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+import pytest
+
+from optuna_gamma.staged import lease as lease_module
+from optuna_gamma.staged.lease import Lease
+from optuna_gamma.staged.lease import LEASE_KEY
+from optuna_gamma.staged.lease import LeaseWatch
+from optuna_gamma.staged.lease import Process
+
+
+ELSEWHERE = Process("elsewhere", 1, "1")
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study(storage=optuna.storages.InMemoryStorage())
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(lease_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(lease_module.time, "sleep", lambda seconds: None)
+    return now
+
+
+def running(study: optuna.Study, lease: Lease) -> FrozenTrial:
+    study.add_trial(
+        create_trial(state=TrialState.RUNNING, system_attrs={LEASE_KEY: lease.to_json()})
+    )
+    return study.trials[-1]
+
+
+def test_this_process_is_alive_and_a_killed_one_dead() -> None:
+    assert not Process.current().is_known_dead()
+    assert Process.from_json(Process.current().to_json()) == Process.current()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = Process(Process.current().host, child.pid, str(lease_module._status(child.pid)))
+        assert not process.is_known_dead()
+        assert replace(process, started="0").is_known_dead()  # the id is another process's now
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert process.is_known_dead()  # a zombie
+    assert process.is_known_dead()
+    assert not replace(process, host="elsewhere").is_known_dead()
+
+
+@pytest.mark.parametrize("value", [None, [], ["a", "b", "c"], {"host": "a"}, ["a", 1]])
+def test_what_is_no_process_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="Not a process"):
+        Process.from_json(value)
+
+
+def test_a_worker_elsewhere_is_given_up_when_it_is_silent(
+    study: optuna.Study, clock: list[float]
+) -> None:
+    watch = LeaseWatch(study._storage)
+    lease = Lease("ab", ELSEWHERE)
+    running(study, lease)
+    for beat in range(5):
+        study._storage.set_trial_system_attr(study.trials[0]._trial_id, "gamma:beat:ab", beat)
+        assert not watch.is_free(study.trials[0])
+        clock[0] += lease_module.GRACE_SECONDS
+        assert not watch.is_free(study.trials[0])
+    clock[0] += 1.0
+    assert watch.is_free(study.trials[0])
+
+
+def test_what_was_given_back_is_free_at_once(study: optuna.Study) -> None:
+    lease = Lease.new()
+    trial = running(study, lease)
+    watch = LeaseWatch(study._storage)
+    assert not watch.is_free(study.trials[0])
+    lease.release(study._storage, trial._trial_id)
+    assert watch.is_free(study.trials[0])
+    taken = watch.take_over(study.trials[0])
+    assert taken is not None
+    assert taken.deaths == 0
+
+
+def test_what_an_earlier_call_in_this_process_left_is_free(study: optuna.Study) -> None:
+    running(study, Lease("cd", Process.current()))
+    assert LeaseWatch(study._storage).is_free(study.trials[0])
+
+
+def test_of_several_workers_one_takes_a_trial_over(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = running(study, Lease("ab", ELSEWHERE))
+    meeting = threading.Barrier(4)
+    monkeypatch.setattr(lease_module.time, "sleep", lambda seconds: meeting.wait())
+    taken: list[Lease | None] = []
+
+    def work() -> None:
+        meeting.wait()
+        taken.append(LeaseWatch(study._storage).take_over(trial))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    original = study._storage.set_trial_system_attr
+    written = threading.Barrier(4)
+
+    def write(trial_id: int, key: str, value: object) -> None:
+        written.wait()  # all have checked before any of them writes
+        original(trial_id, key, value)
+
+    monkeypatch.setattr(study._storage, "set_trial_system_attr", write)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [winner] = [lease for lease in taken if lease is not None]
+    assert Lease.of(study.trials[0]) == winner
+    assert winner.deaths == 1
+
+
+def test_a_trial_that_finished_or_changed_hands_is_not_taken_over(study: optuna.Study) -> None:
+    trial = running(study, Lease("ab", ELSEWHERE))
+    stale = study.trials[0]
+    assert LeaseWatch(study._storage).take_over(stale) is not None
+    assert LeaseWatch(study._storage).take_over(stale) is None
+    fresh = study.trials[0]
+    study.tell(trial.number, 1.0)
+    assert LeaseWatch(study._storage).take_over(fresh) is None
+
+
+def test_signs_of_life(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.001)
+    lease = Lease.new()
+    trial = running(study, lease)
+    seen = threading.Event()
+    original = study._storage.set_trial_system_attr
+
+    def write(trial_id: int, key: str, value: object) -> None:
+        original(trial_id, key, value)
+        if value == 3:
+            seen.set()
+
+    monkeypatch.setattr(study._storage, "set_trial_system_attr", write)
+    with lease.renewed(study._storage, trial._trial_id):
+        assert seen.wait(60)
+    assert study.trials[0].system_attrs[f"gamma:beat:{lease.id}"] >= 3
+    assert not [t for t in threading.enumerate() if t.name == "optuna-gamma-lease"]
+
+
+def test_a_storage_that_fails_does_not_end_the_signs_of_life(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.001)
+    lease = Lease.new()
+    trial = running(study, lease)
+    again = threading.Event()
+    n_failures = []
+
+    def fail(trial_id: int, key: str, value: object) -> None:
+        n_failures.append(value)
+        if len(n_failures) == 2:
+            again.set()
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr(study._storage, "set_trial_system_attr", fail)
+    with lease.renewed(study._storage, trial._trial_id):
+        assert again.wait(60)

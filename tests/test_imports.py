@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+HEAVY = ("torch", "torchvision", "sklearn", "plotly", "pandas", "matplotlib", "typer", "rich")
+
+SCRIPTS = {
+    "import": "import optuna_gamma",
+    "sample": """
+import optuna, optuna_gamma
+study = optuna.create_study(sampler=optuna_gamma.GammaBOSampler(seed=0))
+study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=8)
+""",
+    "names": """
+import optuna_gamma
+for name in optuna_gamma.__all__:
+    assert getattr(optuna_gamma, name).__module__.startswith("optuna_gamma"), name
+""",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_nothing_heavy_is_imported(script: str) -> None:
+    check = f"\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    output = subprocess.run(
+        [sys.executable, "-c", script + check], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip().splitlines()[-1] == "[]"
+
+
+def test_unknown_names_are_refused() -> None:
+    import optuna_gamma
+
+    assert set(optuna_gamma.__all__) <= set(dir(optuna_gamma))
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        optuna_gamma.missing  # noqa: B018

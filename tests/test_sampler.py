@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import logging
+import math
+from pathlib import Path
+import pickle
+import subprocess
+import sys
+from typing import Any
+import warnings
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import RelativeSamplerTestCase
+from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
+from optuna.trial import TrialState
+import pytest
+
+from optuna_gamma import GammaBOSampler
+from optuna_gamma import GammaPrior
+from optuna_gamma.bo.acquisition import Acquisition
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+    acquisition: Acquisition
+
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: GammaBOSampler(seed=0, acquisition=self.acquisition, n_startup_trials=0)
+
+
+class TestGamma(_Protocol):
+    acquisition = "gamma"
+
+
+class TestConjugate(_Protocol):
+    acquisition = "conjugate"
+
+
+class TestGaussian(_Protocol):
+    acquisition = "gaussian"
+
+
+def mixed(trial: optuna.Trial) -> float:
+    x = trial.suggest_float("x", -5, 5)
+    lr = trial.suggest_float("lr", 1e-5, 1, log=True)
+    n = trial.suggest_int("n", 1, 64, log=True)
+    step = trial.suggest_float("step", 0, 1, step=0.1)
+    kind = trial.suggest_categorical("kind", ["a", "b", "c"])
+    value = (x - 1) ** 2 + (math.log10(lr) + 3) ** 2 + 0.01 * abs(n - 8) + (step - 0.3) ** 2
+    return value + (kind != "b")
+
+
+def history(study: optuna.Study) -> list[tuple[dict[str, Any], float | None]]:
+    return [(t.params, t.value) for t in study.trials]
+
+
+@pytest.mark.parametrize("acquisition", ["gamma", "conjugate", "gaussian"])
+def test_a_seed_determines_the_study(acquisition: Acquisition) -> None:
+    studies = []
+    for seed in (1, 1, 2):
+        sampler = GammaBOSampler(seed=seed, acquisition=acquisition)
+        study = optuna.create_study(study_name="s", sampler=sampler)
+        study.optimize(mixed, n_trials=12)
+        studies.append(history(study))
+    assert studies[0] == studies[1]
+    assert studies[0] != studies[2]
+
+
+def test_studies_without_a_name_are_equal_too() -> None:
+    studies = [optuna.create_study(sampler=GammaBOSampler(seed=1)) for _ in range(2)]
+    for study in studies:
+        study.optimize(mixed, n_trials=8)
+    assert history(studies[0]) == history(studies[1])
+
+
+SCRIPT = """
+import json, sys
+import optuna
+from optuna_gamma import GammaBOSampler
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+sys.path.insert(0, {here!r})
+from test_sampler import mixed
+study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
+study.optimize(mixed, n_trials=10)
+print(json.dumps([t.params for t in study.trials]))
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_another_process_proposes_the_same(hash_seed: str) -> None:
+    output = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent))],
+        env={"PYTHONHASHSEED": hash_seed, "PATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
+    study.optimize(mixed, n_trials=10)
+    assert json.loads(output) == [t.params for t in study.trials]
+
+
+def test_proposals_depend_on_the_storage_alone() -> None:
+    undisturbed = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
+    undisturbed.optimize(mixed, n_trials=14)
+
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name="s", storage=storage)
+    for _ in range(14):  # a new sampler for each trial: nothing can be kept in memory
+        study = optuna.load_study(study_name="s", storage=storage, sampler=GammaBOSampler(seed=1))
+        study.optimize(mixed, n_trials=1)
+    assert history(study) == history(undisturbed)
+
+
+def test_one_sampler_serves_many_studies() -> None:
+    shared = GammaBOSampler(seed=1)
+    for name in ("a", "b"):
+        alone = optuna.create_study(study_name=name, sampler=GammaBOSampler(seed=1))
+        together = optuna.create_study(study_name=name, sampler=shared)
+        for study in (alone, together):
+            study.optimize(mixed, n_trials=8)
+        assert history(alone) == history(together)
+
+
+def test_without_a_seed_one_is_shared_through_the_study() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    studies = [
+        optuna.create_study(
+            study_name="s", storage=storage, sampler=GammaBOSampler(), load_if_exists=True
+        )
+        for _ in range(2)
+    ]
+    studies[0].optimize(mixed, n_trials=8)
+    proposals = []
+    for study in studies:
+        trial = study.ask()
+        # Both ask for one and the same trial.
+        frozen = study._storage.get_trial(trial._trial_id)
+        object.__setattr__(frozen, "number", 8)
+        space = study.sampler.infer_relative_search_space(study, frozen)
+        proposals.append(study.sampler.sample_relative(study, frozen, space))
+        study.tell(trial, state=TrialState.FAIL)
+    assert proposals[0] == proposals[1]
+    other = optuna.create_study(study_name="s", sampler=GammaBOSampler())
+    other.optimize(mixed, n_trials=1)
+    assert other.trials[0].params != studies[0].trials[0].params
+
+
+def test_reseeding_and_pickling() -> None:
+    sampler = GammaBOSampler(seed=1)
+    copy = pickle.loads(pickle.dumps(sampler))
+    reseeded = GammaBOSampler(seed=1)
+    reseeded.reseed_rng()
+    first = []
+    for s in (sampler, copy, reseeded):
+        study = optuna.create_study(study_name="s", sampler=s)
+        study.optimize(mixed, n_trials=6)
+        first.append(history(study))
+    assert first[0] == first[1]
+    assert first[0] != first[2]
+
+
+def test_start_up_is_a_sobol_sequence() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, n_startup_trials=64))
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1), n_trials=65)
+    # After the first, which is drawn before the space is known, each cell of a 4 x 4 grid holds
+    # four points: random ones would not.
+    cells = [(int(4 * t.params["x"]), int(4 * t.params["y"])) for t in study.trials[1:64]]
+    counts = [cells.count((i, j)) for i in range(4) for j in range(4)]
+    assert max(counts) == 4
+    assert min(counts) >= 3
+
+
+def test_running_trials_are_avoided() -> None:
+    study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=3))
+    space = {"x": FloatDistribution(0, 1)}
+    for x in np.linspace(0, 1, 6):
+        study.add_trial(
+            optuna.create_trial(
+                params={"x": float(x)}, distributions=space, value=float((x - 0.33) ** 2)
+            )
+        )
+    asked = [study.ask(fixed_distributions=space).params["x"] for _ in range(6)]
+    gaps = np.abs(np.subtract.outer(asked, asked))[~np.eye(6, dtype=bool)]
+    assert gaps.min() > 1e-4
+
+
+def test_points_of_a_finite_space_are_not_repeated() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        return float(trial.suggest_int("a", 0, 3) + trial.suggest_categorical("b", [0, 5, 9, 2]))
+
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, n_startup_trials=1))
+    study.optimize(objective, n_trials=20)
+    assert len({tuple(t.params.values()) for t in study.trials[:16]}) == 16
+    allowed = optuna.create_study(
+        sampler=GammaBOSampler(seed=0, n_startup_trials=1, deterministic_objective=False)
+    )
+    allowed.optimize(objective, n_trials=16)
+    assert len({tuple(t.params.values()) for t in allowed.trials}) <= 16
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda i: math.inf,
+        lambda i: -math.inf,
+        lambda i: [math.inf, -math.inf, 1.0][i % 3],
+        lambda i: 7.0,
+        lambda i: 1e308 * (-1) ** i,
+        lambda i: 1e-308 * i,
+        lambda i: float("nan") if i % 2 else 1.0 * i,
+    ],
+)
+@pytest.mark.parametrize("acquisition", ["gamma", "conjugate", "gaussian"])
+def test_any_values_are_survived(acquisition: Acquisition, value: Callable[[int], float]) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("x", 0, 1)
+        trial.suggest_categorical("c", ["a", "b"])
+        return value(trial.number)
+
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, acquisition=acquisition))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.optimize(objective, n_trials=14)
+    assert len(study.trials) == 14
+
+
+names = st.sampled_from(["a", "b", "c"])
+finite = st.floats(allow_nan=False)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9), st.booleans(), finite), max_size=14),
+    st.sampled_from(["minimize", "maximize"]),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_history_is_survived(
+    rows: list[tuple[float, int, bool, float]], direction: str
+) -> None:
+    study = optuna.create_study(
+        direction=direction, sampler=GammaBOSampler(seed=0, n_startup_trials=0)
+    )
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        "x": FloatDistribution(0, 1),
+        "n": optuna.distributions.IntDistribution(1, 9, log=True),
+        "c": optuna.distributions.CategoricalDistribution([True, False]),
+    }
+    for x, n, c, value in rows:
+        params = {"x": x, "n": n, "c": c}
+        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trial = study.ask(fixed_distributions=space)
+    for name, distribution in space.items():
+        assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
+
+
+def test_it_finds_the_optimum_of_a_mixed_space() -> None:
+    ours, random = [], []
+    for seed in range(3):
+        for sampler, best in ((GammaBOSampler(seed=seed), ours), (RandomSampler(seed), random)):
+            study = optuna.create_study(sampler=sampler)
+            study.optimize(mixed, n_trials=40)
+            best.append(study.best_value)
+    assert max(ours) < 0.1
+    assert max(ours) < min(random)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_failed_and_pruned_trials_teach(pruned: bool) -> None:
+    def diverges(trial: optuna.Trial) -> float:
+        lr = trial.suggest_float("lr", 1e-3, 0.5, log=True)
+        if lr > 0.2 and pruned:
+            raise optuna.TrialPruned
+        return math.nan if lr > 0.2 else 90 + 3 * math.log(lr)  # best just below the cliff
+
+    for seed in range(3):
+        study = optuna.create_study(direction="maximize", sampler=GammaBOSampler(seed=seed))
+        study.optimize(diverges, n_trials=15)
+        failed = [t for t in study.trials if t.state != TrialState.COMPLETE]
+        assert len(failed) <= 7
+        assert study.best_params["lr"] > 0.15
+
+
+@pytest.mark.parametrize("name", ["r4", "r38", "a", "b"])
+def test_a_plateau_does_not_hold_the_search(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        if x < 0.35:
+            return 0.138
+        return 0.108 + 0.005 * round(y) if y > 0.5 else 0.9 - (x - 0.8) ** 2 - (y - 0.3) ** 2
+
+    study = optuna.create_study(
+        study_name=name, direction="maximize", sampler=GammaBOSampler(seed=0)
+    )
+    for x, y in [(0.594, 0.829), (0.127, 0.526), (0.307, 0.094), (0.816, 0.759), (0.0, 0.169)]:
+        study.enqueue_trial({"x": x, "y": y})
+    study.optimize(objective, n_trials=20)
+    assert study.best_value > 0.89
+
+
+def test_direction() -> None:
+    for direction, sign in (("minimize", 1), ("maximize", -1)):
+        study = optuna.create_study(direction=direction, sampler=GammaBOSampler(seed=0))
+        study.optimize(lambda t, s=sign: s * (t.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=12)
+        assert study.best_params["x"] == pytest.approx(0.3, abs=0.02)
+
+
+def test_independent_parameters_warn_as_in_optuna(caplog: pytest.LogCaptureFixture) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        return x if trial.number % 2 else x + trial.suggest_float("extra", 0, 1)
+
+    for silent in (False, True):
+        caplog.clear()
+        study = optuna.create_study(
+            sampler=GammaBOSampler(seed=0, warn_independent_sampling=not silent)
+        )
+        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+            study.optimize(objective, n_trials=12)
+        messages = [r.getMessage() for r in caplog.records if "extra" in r.getMessage()]
+        assert bool(messages) is not silent
+        assert not silent or not messages
+
+
+def test_independent_sampler_is_used() -> None:
+    class Half(RandomSampler):
+        def sample_independent(self, *args: Any, **kwargs: Any) -> Any:
+            return 0.5
+
+    study = optuna.create_study(sampler=GammaBOSampler(independent_sampler=Half()))
+    study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=1)
+    assert study.trials[0].params["x"] == 0.5
+
+
+def test_global_random_state_is_left_alone() -> None:
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(mixed, n_trials=8)
+    assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"acquisition": "ucb"}, "'ucb'"),
+        ({"n_startup_trials": -1}, "-1"),
+        ({"seed": -3}, "-3"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        GammaBOSampler(**arguments)
+
+
+def test_prior_is_used() -> None:
+    params = []
+    for prior in (GammaPrior(shape=1.5), GammaPrior(shape=50)):
+        study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=0, prior=prior))
+        study.optimize(mixed, n_trials=10)
+        params.append(study.trials[-1].params)
+    assert params[0] != params[1]

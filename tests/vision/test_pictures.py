@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+import numpy as np
+import pytest
+
+from optuna_gamma.vision.pictures import confusion_picture
+from optuna_gamma.vision.pictures import schedule_picture
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("n_classes", [2, 10, 40])
+def test_confusion_picture(n_classes: int) -> None:
+    confusion = np.arange(n_classes**2).reshape(n_classes, n_classes)
+    confusion[0] = 0  # a class without images
+    classes = [f"class {k}" for k in range(n_classes)]
+    figure = confusion_picture(confusion, classes, "title")
+    (axes,) = figure.axes
+    numbers = [text.get_text() for text in axes.texts]
+    assert numbers == ([str(n) for n in confusion.flat if n > 0] if n_classes <= 20 else [])
+    assert _png(figure)
+
+
+def test_schedule_picture() -> None:
+    figure = schedule_picture(
+        rates=[0.1, 0.01],
+        tried=[[0.1, 0.2], []],
+        accuracies={"validation": [0.8, 0.9], "test": [None, 0.9]},
+        epochs_per_stage=5,
+    )
+    above, below = figure.axes
+    assert above.get_yscale() == "log"
+    assert [line.get_label() for line in below.lines] == ["validation", "test"]
+    np.testing.assert_array_equal(below.lines[1].get_data(), [[5, 10], [np.nan, 0.9]])
+    assert _png(figure)
+
+
+def test_schedule_picture_of_one_stage() -> None:
+    assert _png(schedule_picture([0.1], [[0.1]], {"test": [0.5]}, 1))

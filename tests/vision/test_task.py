@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+import copy
+from dataclasses import dataclass
+from dataclasses import field
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FixedTrial
+import pytest
+import torch
+from torch import nn
+from torch import Tensor
+from torch.nn import functional as F
+
+from optuna_gamma import create_staged_study
+from optuna_gamma import kappa
+from optuna_gamma.vision import create_model
+from optuna_gamma.vision import Dataset
+from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.trainer import predict
+from optuna_gamma.vision.trainer import random_numbers
+from optuna_gamma.vision.trainer import resolve_device
+from optuna_gamma.vision.trainer import train_epoch
+
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class MemoryStage:
+    """A stage that keeps its states in memory."""
+
+    number: int = 0
+    seed: int = 7
+    parent: Any = None
+    saved: list[Any] = field(default_factory=list)
+
+    def load(self) -> Any:
+        return self.parent
+
+    def save(self, trial: optuna.trial.BaseTrial, state: Any) -> None:
+        self.saved.append(copy.deepcopy(state))
+
+
+def _space(trial: optuna.Trial) -> dict[str, float]:
+    return {"lr": trial.suggest_float("lr", 1e-3, 0.1, log=True)}
+
+
+@pytest.fixture
+def make(digits: Dataset) -> Callable[..., VisionTask]:
+    def make(**options: Any) -> VisionTask:
+        return VisionTask(**{"model": "deep-conv", "data": digits, "space": _space, **options})
+
+    return make
+
+
+def _train(task: VisionTask, stage: MemoryStage, lr: float) -> tuple[float, Any]:
+    value = task(FixedTrial({"lr": lr}), stage)  # type: ignore[arg-type]
+    return value, stage.saved[-1]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, Tensor):
+        return a.equal(b)
+    return bool(a == b)
+
+
+def test_candidates_of_a_stage_share_their_random_numbers(
+    make: Callable[..., VisionTask],
+) -> None:
+    task, stage = make(momentum=0.9), MemoryStage()
+    value, state = _train(task, stage, 0.02)
+    _train(task, stage, 0.05)
+    torch.manual_seed(123)
+    torch.rand(5)
+    again, same_state = _train(task, stage, 0.02)
+    assert value == again
+    assert _same(state, same_state)
+    # Nor does it matter who came before, or that this is another object.
+    alone, alone_state = _train(make(momentum=0.9), MemoryStage(), 0.02)
+    assert value == alone
+    assert _same(state, alone_state)
+
+    parent = copy.deepcopy(state)
+    second = MemoryStage(number=1, seed=8, parent=parent)
+    results = [_train(task, second, lr) for lr in (0.03, 0.01, 0.03)]
+    assert results[0][0] == results[2][0]
+    assert _same(results[0][1], results[2][1])
+    assert _same(parent, state)  # what the stage gave is left as it was
+
+
+def test_another_seed_is_another_training(make: Callable[..., VisionTask]) -> None:
+    task = make()
+    first, second = (_train(task, MemoryStage(seed=seed), 0.02)[1]["model"] for seed in (1, 2))
+    assert not _same(first, second)
+
+
+def test_random_numbers_of_the_caller_are_left_alone(make: Callable[..., VisionTask]) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    task, stage = make(), MemoryStage()
+    _, state = _train(task, stage, 0.02)
+    task.evaluate(state)
+    assert torch.get_rng_state().equal(before)
+    with suppress(ZeroDivisionError), random_numbers(0, CPU):
+        torch.rand(1)
+        raise ZeroDivisionError
+    assert torch.get_rng_state().equal(before)
+
+
+def test_trains_as_the_textbook_loop(make: Callable[..., VisionTask], digits: Dataset) -> None:
+    """The naive twin: the same random numbers, SGD with momentum written out."""
+    lr, momentum, decay, size, epochs = 0.05, 0.9, 1e-2, 30, 2
+    task = make(
+        momentum=momentum,
+        weight_decay=decay,
+        batch_size=size,
+        epochs_per_stage=epochs,
+        device="cpu",
+    )
+    value, state = _train(task, MemoryStage(seed=11), lr)
+
+    images, labels = digits.train
+    with random_numbers(11, CPU):
+        model = create_model("deep-conv", digits.input_shape, digits.n_classes)
+        velocities = [torch.zeros_like(weights) for weights in model.parameters()]
+        for _ in range(epochs):
+            order = torch.randperm(len(images))
+            for start in range(0, len(images), size):
+                batch = order[start : start + size]
+                model.zero_grad()
+                F.cross_entropy(model(images[batch]), labels[batch]).backward()
+                with torch.no_grad():
+                    for weights, velocity in zip(model.parameters(), velocities, strict=True):
+                        assert weights.grad is not None
+                        velocity.mul_(momentum).add_(weights.grad + decay * weights)
+                        weights -= lr * velocity
+    for name, weights in model.state_dict().items():
+        torch.testing.assert_close(state["model"][name], weights, rtol=1e-3, atol=1e-4)
+
+    model.eval()
+    with torch.no_grad():
+        logits = model(digits.valid[0])
+    accuracy = (logits.argmax(1) == digits.valid[1]).double().mean().item()
+    loss = F.cross_entropy(logits, digits.valid[1]).item()
+    assert value == pytest.approx(kappa(accuracy, loss), rel=1e-3)
+
+
+def test_learning_rate_is_the_trials_after_loading(make: Callable[..., VisionTask]) -> None:
+    task = make(momentum=0.9)
+    _, parent = _train(task, MemoryStage(), 0.02)
+    _, state = _train(task, MemoryStage(parent=parent), 0.005)
+    (group,) = state["optimizer"]["param_groups"]
+    assert group["lr"] == 0.005
+    assert len(state["optimizer"]["state"]) == len(state["model"])  # the momentum buffers
+
+
+def test_all_three_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
+    settings = {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.25}
+    _, state = _train(make(space=lambda trial: settings), MemoryStage(), 0.01)
+    (group,) = state["optimizer"]["param_groups"]
+    assert settings.items() <= group.items()
+
+
+@pytest.mark.parametrize("space", [{}, {"lr": 0.1, "beta": 0.1}])
+def test_wrong_spaces_are_refused(
+    make: Callable[..., VisionTask], space: dict[str, float]
+) -> None:
+    with pytest.raises(ValueError, match=r'`space` must give "lr"'):
+        _train(make(space=lambda trial: space), MemoryStage(), 0.01)
+
+
+def test_metrics_and_reports(make: Callable[..., VisionTask]) -> None:
+    task = make(epochs_per_stage=3)
+    study = optuna.create_study(direction=task.direction)
+    stage = MemoryStage(number=2)
+    study.optimize(lambda trial: task(trial, stage), n_trials=1)  # type: ignore[arg-type]
+    (trial,) = study.trials
+    assert list(trial.intermediate_values) == [7, 8, 9]
+    assert trial.intermediate_values[9] == trial.value
+    metrics = task.evaluate(stage.saved[-1], "valid")
+    assert trial.value == kappa(metrics.accuracy, metrics.loss)
+    assert metrics.scalars.items() <= trial.user_attrs.items()
+    assert trial.user_attrs["train_loss"] > 0
+    assert trial.user_attrs["kappa"] == trial.value
+
+
+@pytest.mark.parametrize("objective", ["kappa", "accuracy", "loss"])
+def test_objectives(make: Callable[..., VisionTask], objective: str) -> None:
+    task = make(objective=objective)
+    assert task.direction == ("minimize" if objective == "loss" else "maximize")
+    value, state = _train(task, MemoryStage(), 0.02)
+    metrics = task.evaluate(state, "valid")
+    scores = {**metrics.scalars, "kappa": kappa(metrics.accuracy, metrics.loss)}
+    assert value == scores[objective]
+
+
+def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: Path) -> None:
+    task = make(space=lambda trial: {"lr": trial.suggest_float("lr", 1e-3, 1e9)})
+    staged = create_staged_study(study_name="run", directory=tmp_path)
+    rates = [{"lr": 1e8}, {"lr": 0.01}]
+    staged.optimize(task, n_stages=1, n_trials=2, enqueue=rates)
+    failed, good = staged.studies[0].trials
+    assert failed.state == optuna.trial.TrialState.FAIL
+    assert "diverged in epoch 1" in failed.user_attrs["reason"]
+    assert "100000000.0" in failed.user_attrs["reason"]
+    assert staged.schedule[0].trial_number == good.number
+
+
+def test_divergence_ends_an_epoch_early(digits: Dataset) -> None:
+    images, labels = (split.repeat(60, *[1] * (split.dim() - 1)) for split in digits.train)
+    model = create_model("deep-conv", digits.input_shape, digits.n_classes)
+    calls: list[int] = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    loss = train_epoch(model, torch.optim.SGD(model.parameters(), 1e8), images, labels, 50)
+    assert not math.isfinite(loss)
+    assert len(calls) == 100 < len(images) / 50
+
+
+def test_out_of_memory_fails_the_trial(
+    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", full)
+    task, trial = make(), FixedTrial({"lr": 0.1})
+    assert math.isnan(task(trial, MemoryStage()))  # type: ignore[arg-type]
+    assert trial.user_attrs["reason"] == "out of memory: CUDA out of memory"
+
+
+def test_pruner_is_heard_between_epochs(make: Callable[..., VisionTask]) -> None:
+    study = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=1e9)
+    )
+    task, stage = make(epochs_per_stage=3), MemoryStage()
+    study.optimize(lambda trial: task(trial, stage), n_trials=1)  # type: ignore[arg-type]
+    assert study.trials[0].state == optuna.trial.TrialState.PRUNED
+    assert list(study.trials[0].intermediate_values) == [1]
+    assert not stage.saved
+
+
+def test_evaluate(make: Callable[..., VisionTask], digits: Dataset) -> None:
+    task = make()
+    _, state = _train(task, MemoryStage(), 0.02)
+    model = create_model("deep-conv", digits.input_shape, digits.n_classes).eval()
+    model.load_state_dict(state["model"])
+    for split in ("train", "valid", "test"):
+        images, labels = getattr(digits, split)
+        metrics = task.evaluate(state, split)  # type: ignore[arg-type]
+        with torch.no_grad():
+            expected = F.cross_entropy(model(images), labels).item()
+        assert metrics.loss == pytest.approx(expected, rel=1e-5)
+        assert metrics.confusion.sum() == len(labels)
+    assert task.evaluate(state).scalars == task.evaluate(state, "test").scalars
+
+
+def test_averaged_weights_are_evaluated_where_there_are_some(
+    make: Callable[..., VisionTask],
+) -> None:
+    task = make()
+    _, one = _train(task, MemoryStage(), 0.02)
+    _, other = _train(task, MemoryStage(), 0.05)
+    both = {"model": one["model"], "averaged": other["model"]}
+    assert task.evaluate(both).scalars == task.evaluate(other).scalars
+
+
+def test_large_batches_predict_as_one(digits: Dataset) -> None:
+    model = create_model("deep-conv", digits.input_shape, digits.n_classes)
+    images = digits.test[0].repeat(2, 1, 1, 1)
+    with torch.no_grad():
+        expected = model.eval()(images)
+    model.train()
+    torch.testing.assert_close(predict(model, images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_own_network(make: Callable[..., VisionTask]) -> None:
+    def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), n_classes))
+
+    task = make(model=linear)
+    _, state = _train(task, MemoryStage(), 0.1)
+    assert task.evaluate(state).accuracy > 0.3
+    assert task.fingerprint["model"].endswith("linear")  # type: ignore[union-attr]
+
+
+def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: Dataset) -> None:
+    fingerprint = make().fingerprint
+    assert make(device="cpu").fingerprint == fingerprint
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
+    changes: list[dict[str, Any]] = [
+        {"epochs_per_stage": 2},
+        {"batch_size": 10},
+        {"momentum": 0.5},
+        {"weight_decay": 0.0},
+        {"objective": "loss"},
+    ]
+    assert all(make(**change).fingerprint != fingerprint for change in changes)
+    assert fingerprint["data"] == digits.digest
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("epochs_per_stage", 0, "at least 1, but got 0"),
+        ("batch_size", -1, "at least 1, but got -1"),
+        ("momentum", 1.0, r"\[0, 1\), but got 1.0"),
+        ("weight_decay", math.nan, "must not be negative, but got nan"),
+        ("objective", "f1", "kappa, accuracy, loss, but got 'f1'"),
+        ("model", "lenet", "Unknown network 'lenet'"),
+        ("device", "abacus", "no device 'abacus' here"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    make: Callable[..., VisionTask], option: str, value: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        make(**{option: value})
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == CPU
+    assert torch.empty(0, device=resolve_device("auto")).device.type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="no device 'cuda:7' here"):
+            resolve_device("cuda:7")
