@@ -23,6 +23,9 @@ from optuna_gamma.staged.directory import RunDirectory
 
 CHECKPOINTS = "checkpoints"
 
+_NOT_COMPARED = ("journal.log", "journal.log.lock", "run.json", CALLS_FILE)
+"""Files that hold times and process ids; whoever writes next removes a dead worker's lock."""
+
 
 def load(worker: WorkerOptions) -> StagedStudy:
     """Load the staged study that a worker works on."""
@@ -47,9 +50,18 @@ def result(worker: WorkerOptions) -> dict[str, Any]:
     files = {
         path.name: path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("journal.log", "run.json", CALLS_FILE)
+        if path.is_file() and path.name not in _NOT_COMPARED
     }
     return {"schedule": staged.schedule, "trials": trials, "files": files}
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Name where two runs' results differ."""
+    names = [name for name in expected if name != "files" and expected[name] != found[name]]
+    files = expected["files"], found["files"]
+    return names + sorted(
+        name for name in {**files[0], **files[1]} if files[0].get(name) != files[1].get(name)
+    )
 
 
 def calls(worker: WorkerOptions) -> Counter[str]:

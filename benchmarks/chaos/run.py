@@ -22,6 +22,7 @@ import tempfile
 import time
 from typing import Any
 
+from benchmarks.chaos.check import differences
 from benchmarks.chaos.check import result
 from benchmarks.chaos.check import Snapshot
 from benchmarks.chaos.check import violations
@@ -202,8 +203,11 @@ class Chaos:
             self.violations.append(f"undisturbed workers ended with {codes}")
             return
         self.violations += violations(worker, n_lost)
-        if self.n_workers == 1 and result(worker) != self._expected:
-            self.violations.append("the result is not that of an undisturbed run")
+        if self.n_workers == 1 and self._expected is not None:
+            self.violations += [
+                f"{name} differs from an undisturbed run's"
+                for name in differences(self._expected, result(worker))
+            ]
 
 
 @contextmanager
