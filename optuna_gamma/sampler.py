@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 import hashlib
 import json
 import logging
-import math
-import threading
 from typing import Any
 from typing import get_args
 import warnings
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import IntersectionSearchSpace
-from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 from scipy.stats import qmc
@@ -28,11 +23,16 @@ from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import fit
+from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
+from optuna_gamma.history import history
+from optuna_gamma.history import Observations
 from optuna_gamma.space import Space
 
 
@@ -46,9 +46,17 @@ THETA_KEY = "gamma:theta"
 
 _MAX_ATTR_LENGTH = 2045
 
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
 _DETERMINISTIC_NOISE = 1e-6
+
+_REFIT_GROWTH = 1.05
+"""Hyper-parameters are fitted again when there are so many times more trials than at the last fit:
+each time up to 20 trials, every fifth time at 100."""
+
+_MAX_TRIALS = 1000
+"""Of more trials the model sees the better half of so many, and others evenly chosen."""
+
+_SPOILT_NOISE = 4.0
+"""Noise ratio of trials that failed or diverged: one alone may be bad luck, several are not."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -135,7 +143,8 @@ class GammaBOSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that every completed trial has, but for single-valued ones."""
         self._raise_error_if_multi_objective(study)
-        space = _intersection(study).calculate(study)
+        trials = study._get_trials(deepcopy=False, use_cache=True)
+        space = history(study, trials).search_space(study)
         return {name: kind for name, kind in space.items() if not kind.single()}
 
     def sample_relative(
@@ -146,34 +155,15 @@ class GammaBOSampler(BaseSampler):
         if not search_space:
             return {}
         space = Space(search_space)
-        states = (*_FINISHED, TrialState.RUNNING)
-        trials = [
-            t
-            for t in study._get_trials(deepcopy=False, states=states, use_cache=False)
-            if t.number != trial.number and search_space.keys() <= t.params.keys()
-        ]
-        running = [t for t in trials if t.state == TrialState.RUNNING]
-        finished = [t for t in trials if t.state != TrialState.RUNNING]
-        n_complete = sum(t.state == TrialState.COMPLETE for t in finished)
-        if n_complete == 0 or len(finished) < self._n_startup_trials:
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        seen = history(study, trials).observe(study, trials, space, trial.number)
+        if seen.n_complete == 0 or len(seen.values) < self._n_startup_trials:
             return space.decode(self._startup_point(study, trial, space))
 
-        sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-        values = [
-            -math.inf if t.state != TrialState.COMPLETE or t.value is None else sign * t.value
-            for t in finished
-        ]
         rng = self._rng(study, trial.number, "relative")
         with np.errstate(all="ignore"):
-            x, theta = self._propose(
-                space,
-                X=space.encode([t.params for t in finished]),
-                y=standardize(np.array(values)),
-                pending=space.encode([t.params for t in running]),
-                start=_stored_theta(finished, trial),
-                rng=rng,
-            )
-        if len(encoded := json.dumps([round(float(t), 4) for t in theta])) <= _MAX_ATTR_LENGTH:
+            x, known = self._propose(space, seen, _known(trials, trial), rng)
+        if len(encoded := known.to_json()) <= _MAX_ATTR_LENGTH:
             study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
         return space.decode(x)
 
@@ -222,31 +212,37 @@ class GammaBOSampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
 
     def _propose(
-        self,
-        space: Space,
-        X: Array,
-        y: Array,
-        pending: Array,
-        start: Array | None,
-        rng: np.random.Generator,
-    ) -> tuple[Array, Array]:
-        """Return the next point (d,) and the fitted hyper-parameters."""
+        self, space: Space, seen: Observations, known: _Known | None, rng: np.random.Generator
+    ) -> tuple[Array, _Known]:
+        """Return the next point (d,) and the hyper-parameters to go on with."""
         cube = space.cube
+        kept = informative(seen.values, _MAX_TRIALS)
+        X, y = seen.X[kept], standardize(seen.values[kept])
+        extra = np.where(spoilt(seen.values[kept]), _SPOILT_NOISE, 0.0)
         noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
         model = default_model(cube.dim, self._prior, noise)
-        process = fit(X, y, cube.is_categorical, model, start=start)
-        theta = process.theta
-        anchors = X[np.argsort(-process.posterior(X).location, kind="stable")[:3]]
-        if len(pending):
-            process = process.pend(pending)
+        if known is not None and len(known.theta) != cube.dim + 2:
+            known = None  # of another space
+        n = len(seen.values)
+        if known is not None and n < _REFIT_GROWTH * known.n:
+            process = condition(X, y, cube.is_categorical, known.theta, self._prior, True, extra)
+        else:
+            start = known.theta if known else None
+            process = fit(X, y, cube.is_categorical, model, start=start, extra=extra)
+            known = _Known(n, process.theta)
+        anchors = X[np.argsort(-process.location, kind="stable")[:3]]
+        if len(seen.pending):
+            process = process.pend(seen.pending)
         acquisition = make_acquisition(self._acquisition, process, self._prior, resolution(y))
-        taken = process.X if self._deterministic_objective is not False else pending
+        taken = seen.pending
+        if self._deterministic_objective is not False:
+            taken = np.concatenate([seen.X, seen.pending])
         x = maximize(acquisition, cube, anchors, taken, rng)
         if x is None:
             _logger.debug("All points of the search space were tried; one is repeated.")
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
             assert x is not None
-        return x, theta
+        return x, known
 
     def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         rng = self._rng(study, "startup")
@@ -266,26 +262,6 @@ class GammaBOSampler(BaseSampler):
         return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
 
 
-class _Intersections(threading.local):
-    """The search spaces found so far, so that each trial is looked at once; a cache only.
-
-    Optuna's object serves one study, and not two threads at once.
-    """
-
-    def __init__(self) -> None:
-        self.of_study: WeakKeyDictionary[BaseStorage, dict[int, IntersectionSearchSpace]] = (
-            WeakKeyDictionary()
-        )
-
-
-_intersections = _Intersections()
-
-
-def _intersection(study: Study) -> IntersectionSearchSpace:
-    studies = _intersections.of_study.setdefault(study._storage, {})
-    return studies.setdefault(study._study_id, IntersectionSearchSpace())
-
-
 def _shared_seed(study: Study) -> int:
     """Read the study's seed, drawing it if there is none yet."""
     storage, study_id = study._storage, study._study_id
@@ -299,9 +275,25 @@ def _shared_seed(study: Study) -> int:
     return int(seed)
 
 
-def _stored_theta(finished: list[FrozenTrial], trial: FrozenTrial) -> Array | None:
-    """Return the hyper-parameters written with the newest of the earlier trials that has any."""
-    for t in reversed(finished):
-        if t.number < trial.number and (encoded := t.system_attrs.get(THETA_KEY)):
-            return np.array(json.loads(encoded), dtype=np.float64)
+@dataclass(frozen=True)
+class _Known:
+    """Hyper-parameters and the number of trials that they were fitted to."""
+
+    n: int
+    theta: Array
+
+    def to_json(self) -> str:
+        return json.dumps({"n": self.n, "theta": [round(float(t), 4) for t in self.theta]})
+
+    @staticmethod
+    def from_json(encoded: str) -> _Known:
+        content = json.loads(encoded)
+        return _Known(content["n"], np.array(content["theta"], dtype=np.float64))
+
+
+def _known(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> _Known | None:
+    """Return what was written with the newest finished trial before this one that has any."""
+    for t in reversed(trials[: trial.number]):
+        if t.state.is_finished() and (encoded := t.system_attrs.get(THETA_KEY)):
+            return _Known.from_json(encoded)
     return None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import json
 import logging
 import math
+import os
 from pathlib import Path
 import pickle
 import subprocess
@@ -105,7 +106,7 @@ print(json.dumps([t.params for t in study.trials]))
 def test_another_process_proposes_the_same(hash_seed: str) -> None:
     output = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent))],
-        env={"PYTHONHASHSEED": hash_seed, "PATH": "", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,

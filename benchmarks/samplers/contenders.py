@@ -56,7 +56,7 @@ def own_version() -> str:
     """Hash the sources that our proposals depend on, as they are when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
-    sources += [package / "sampler.py", package / "space.py"]
+    sources += [package / name for name in ("sampler.py", "history.py", "space.py")]
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")

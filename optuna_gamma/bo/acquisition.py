@@ -251,7 +251,7 @@ def make_acquisition(
         prior: Prior of the precision for ``"conjugate"``.
         xi: Margin ξ.
     """
-    best = float(process.posterior(process.X).location.max())
+    best = float(process.location.max())
 
     def gaussian(posterior: Posterior) -> tuple[Array, Array, Array]:
         return log_ei(replace(posterior, df=math.inf), best, xi)

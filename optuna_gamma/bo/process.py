@@ -8,6 +8,7 @@ and τ integrated out, predictions are Student-t: a Student-t process. Further n
 
 amplitude: Factor of R in K; 1 unless the precision is known.
 noise: Diagonal added to it: the noise ratio g, or the noise variance where the precision is known.
+extra: Noise of single observations beyond that, (n,).
 theta: The hyper-parameters (ln ℓ_1 … ln ℓ_d, ln amplitude, ln noise), (d + 2,).
 H: A column of ones (n,), absent if the mean is known to be zero.
 h: K⁻¹ H, (n,).
@@ -111,6 +112,8 @@ class Process:
         beta: Mean β̂.
         alpha: K⁻¹ (y − β̂ H), zero for pending points, (n',).
         h: K⁻¹ H, (n',), zero if the mean is known.
+        extra: Noise of the known points beyond that of all, (n',).
+        location: Location of the noise-free process at the known points, (n',).
         L_inv: Inverse of the lower Cholesky factor of K, (n', n').
         a_n: Shape of the precision's posterior; infinite if the precision is known.
         b_n: Rate of the precision's posterior; infinite if the precision is known.
@@ -123,6 +126,8 @@ class Process:
     beta: float
     alpha: Array
     h: Array
+    extra: Array
+    location: Array
     L_inv: Array
     a_n: float
     b_n: float
@@ -182,12 +187,15 @@ class Process:
             Well-Suited to Parallelize Optimization", 2010.
         """
         X = np.concatenate([self.X, x])
-        L_inv = _inverse_cholesky(X, self.is_categorical, self.theta)
+        extra = np.concatenate([self.extra, np.zeros(len(x))])
+        L_inv, _ = _inverse_cholesky(X, self.is_categorical, self.theta, extra)
         return replace(
             self,
             X=X,
             alpha=np.concatenate([self.alpha, np.zeros(len(x))]),
             h=L_inv.T @ L_inv.sum(axis=1) if self.h.any() else np.zeros(len(X)),
+            extra=extra,
+            location=np.concatenate([self.location, self.posterior(x).location]),
             L_inv=L_inv,
         )
 
@@ -218,6 +226,7 @@ def condition(
     theta: Array,
     precision: GammaPrior | None,
     mean_is_unknown: bool,
+    extra: Array | None = None,
 ) -> Process:
     """Condition a process with given hyper-parameters on observations.
 
@@ -228,35 +237,46 @@ def condition(
         theta: Hyper-parameters, (d + 2,).
         precision: Prior of the precision; :obj:`None` if it is one.
         mean_is_unknown: Whether the mean is estimated; else it is zero.
+        extra: Noise of single observations beyond that of all, (n,); none by default.
     """
+    extra = np.zeros(len(y)) if extra is None else extra
     p = 1 if mean_is_unknown else 0
-    L_inv = _inverse_cholesky(X, is_categorical, theta)
+    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra)
     h = L_inv.T @ L_inv.sum(axis=1) * p
     beta = float(h @ y / h.sum()) if p else 0.0
     residual = L_inv @ (y - beta)
+    alpha = L_inv.T @ residual
     return Process(
         X=X,
         y=y,
         is_categorical=is_categorical,
         theta=theta,
         beta=beta,
-        alpha=L_inv.T @ residual,
+        alpha=alpha,
         h=h,
+        extra=extra,
+        location=y - diagonal * alpha,
         L_inv=L_inv,
         a_n=precision.shape + 0.5 * (len(y) - p) if precision else math.inf,
         b_n=precision.b0 + 0.5 * float(residual @ residual) if precision else math.inf,
     )
 
 
-def _inverse_cholesky(X: Array, is_categorical: BoolArray, theta: Array) -> Array:
-    """Invert the lower Cholesky factor of K, whose diagonal is raised until there is one."""
+def _inverse_cholesky(
+    X: Array, is_categorical: BoolArray, theta: Array, extra: Array
+) -> tuple[Array, Array]:
+    """Invert the lower Cholesky factor of K, whose diagonal is raised until there is one.
+
+    Returns:
+        The inverse, and what was added to the diagonal of the amplitude times R, (n,).
+    """
     amplitude, noise = np.exp(theta[-2:])
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
     lift = JITTER * amplitude
     while True:
-        K.flat[:: len(X) + 1] = amplitude + noise + lift
+        diagonal: Array = noise + lift + extra
+        K.flat[:: len(X) + 1] = amplitude + diagonal
         factor, info = lapack.dpotrf(K, lower=1, clean=1)
         if info == 0:
-            inverse: Array = lapack.dtrtri(factor, lower=1)[0]
-            return inverse
+            return lapack.dtrtri(factor, lower=1)[0], diagonal
         lift *= 10.0

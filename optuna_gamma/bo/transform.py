@@ -5,17 +5,42 @@ from __future__ import annotations
 import numpy as np
 
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 
 
 WINSOR = 2.5
 """How far below the median values may lie, as a multiple of the distance to the best one."""
 
 
+SPOILT = 1e3
+"""How many times as far below the median as the best is above it a spoilt value lies."""
+
+
+def spoilt(values: Array) -> BoolArray:
+    """Tell values so bad that they say little but that something went wrong.
+
+    Args:
+        values: Values to be maximised, (n,), not NaN, of any size.
+
+    Returns:
+        Whether a value is infinitely bad, or :data:`SPOILT` times as far below the median as the
+        best value is above it, (n,).
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return np.zeros(len(values), dtype=np.bool_)
+    halves = 0.5 * np.minimum(values, finite.max())
+    median, best = 0.5 * np.array([np.median(finite), finite.max()])
+    with np.errstate(over="ignore"):
+        found: BoolArray = median - halves > SPOILT * max(best - median, 0.0)
+    return found if best > median else np.zeros(len(values), dtype=np.bool_)
+
+
 def standardize(values: Array) -> Array:
     """Bring values to be maximised to zero mean and unit variance, bad outliers drawn in.
 
     Only the low side is drawn in: a diverged run is bad by however much, but how good the best is
-    matters. Minus infinity counts as low as any value can, infinity as the best finite value.
+    matters. A spoilt value counts as low as any can, infinity as the best finite value.
 
     Args:
         values: Values to be maximised, (n,) with n ≥ 1, not NaN, of any size.
@@ -23,6 +48,7 @@ def standardize(values: Array) -> Array:
     Returns:
         (n,), finite. All zero if the values are all equal.
     """
+    values = np.where(spoilt(values), -np.inf, values)
     finite = values[np.isfinite(values)]
     if not len(finite):
         values = finite = np.sign(values)

@@ -1,0 +1,163 @@
+"""What a study has seen so far, as the model wants it: each trial is transformed once.
+
+n: Number of finished trials that have all parameters of the space.
+d: Number of parameters.
+k: Number of running trials that have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+import threading
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.search_space import IntersectionSearchSpace
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.space import Space
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Trials in the terms of the model, in the order of their numbers.
+
+    Args:
+        X: Points of finished trials, (n, d).
+        values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
+        n_complete: How many of them were completed.
+        pending: Points of running trials, (k, d).
+    """
+
+    X: Array
+    values: Array
+    n_complete: int
+    pending: Array
+
+
+_OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
+"""What is known of a trial: not finished; finished elsewhere; completed; failed or pruned."""
+
+
+class _Trials:
+    """The finished trials of one study in one space, by number."""
+
+    def __init__(self, space: Space, sign: float) -> None:
+        self._space = space
+        self._sign = sign
+        self._points = np.empty((0, len(space.distributions)))
+        self._values = np.empty(0)
+        self._kinds = np.empty(0, dtype=np.int8)
+
+    def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
+        """Look at what is new among all trials of the study; leave one of them out."""
+        self._grow(len(trials))
+        names = self._space.distributions.keys()
+        running = []
+        fresh = []
+        for i in np.flatnonzero(self._kinds[: len(trials)] == _OPEN).tolist():
+            trial = trials[i]
+            if i == number or trial.state == TrialState.WAITING:
+                continue
+            has_params = names <= trial.params.keys()
+            if trial.state == TrialState.RUNNING:
+                if has_params:
+                    running.append(trial)
+            elif has_params:
+                fresh.append(trial)
+            else:
+                self._kinds[i] = _ABSENT
+        if fresh:
+            numbers = [trial.number for trial in fresh]
+            # One by one: of many at a time, logarithms differ in their last digit.
+            self._points[numbers] = [self._space.encode([trial.params])[0] for trial in fresh]
+            self._values[numbers] = [self._value(trial) for trial in fresh]
+            self._kinds[numbers] = [
+                _COMPLETE if trial.state == TrialState.COMPLETE else _BAD for trial in fresh
+            ]
+        kinds = self._kinds[: len(trials)]
+        usable = np.flatnonzero((kinds == _COMPLETE) | (kinds == _BAD))
+        return Observations(
+            X=self._points[usable],
+            values=self._values[usable],
+            n_complete=int(np.count_nonzero(kinds == _COMPLETE)),
+            pending=self._space.encode([trial.params for trial in running]),
+        )
+
+    def _value(self, trial: FrozenTrial) -> float:
+        if trial.state != TrialState.COMPLETE or trial.value is None:
+            return -math.inf
+        return self._sign * trial.value
+
+    def _grow(self, n: int) -> None:
+        if n > len(self._kinds):
+            size = max(n, 2 * len(self._kinds))
+            for name in ("_points", "_values", "_kinds"):
+                old = getattr(self, name)
+                # In row-major order always: sums in another order differ in their last digit.
+                new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+                new[: len(old)] = old
+                setattr(self, name, new)
+
+
+class History:
+    """One study, as far as this thread has seen it."""
+
+    def __init__(self) -> None:
+        self._intersection = IntersectionSearchSpace()
+        self._key: tuple[tuple[str, BaseDistribution], ...] = ()
+        self._trials: _Trials | None = None
+
+    def search_space(self, study: Study) -> dict[str, BaseDistribution]:
+        """Return the parameters that every completed trial has."""
+        return self._intersection.calculate(study)
+
+    def observe(
+        self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int
+    ) -> Observations:
+        """Return the study's trials in a space.
+
+        Args:
+            study: The study.
+            trials: All its trials.
+            space: Where they are to be seen.
+            number: Number of the trial that is to be left out: the one being sampled.
+        """
+        key = tuple(space.distributions.items())
+        if self._trials is None or key != self._key:
+            sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
+            self._key, self._trials = key, _Trials(space, sign)
+        return self._trials.observe(trials, number)
+
+
+class _Histories(threading.local):
+    """A cache only: it saves time and never changes a result. Threads have one each."""
+
+    def __init__(self) -> None:
+        self.of_storage: WeakKeyDictionary[BaseStorage, dict[object, History]] = (
+            WeakKeyDictionary()
+        )
+
+
+_histories = _Histories()
+
+
+def history(study: Study, trials: Sequence[FrozenTrial]) -> History:
+    """Find what was kept of a study.
+
+    Args:
+        study: The study.
+        trials: All its trials.
+    """
+    # Databases give the number of a deleted study to the next one; its start tells them apart.
+    key = (study._study_id, study.study_name, trials[0].datetime_start if trials else None)
+    histories = _histories.of_storage.setdefault(study._storage, {})
+    return histories.setdefault(key, History())
