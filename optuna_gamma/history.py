@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.space import Space
 
 
@@ -33,13 +34,13 @@ class Observations:
     Args:
         X: Points of finished trials, (n, d).
         values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
-        n_complete: How many of them were completed.
+        is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
     """
 
     X: Array
     values: Array
-    n_complete: int
+    is_complete: BoolArray
     pending: Array
 
 
@@ -88,7 +89,7 @@ class _Trials:
         return Observations(
             X=self._points[usable],
             values=self._values[usable],
-            n_complete=int(np.count_nonzero(kinds == _COMPLETE)),
+            is_complete=kinds[usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),
         )
 

@@ -56,7 +56,8 @@ _MAX_TRIALS = 1000
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
 
 _SPOILT_NOISE = 4.0
-"""Noise ratio of trials that failed or diverged: one alone may be bad luck, several are not."""
+"""Noise ratio of completed trials whose values are absurd: such a value may be an accident. That a
+trial failed or was pruned says something of where it was."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -69,6 +70,13 @@ class GammaBOSampler(BaseSampler):
 
     Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
     made them so is not proposed again.
+
+    Values that are absurdly bad are taken for what they are most of the time, accidents, and
+    believed little.
+
+    Hyper-parameters are fitted again when there are 5 % more trials than at the last fit, to at
+    most 300 trials; of more than 1,000 trials the model sees the better half of a thousand and an
+    even choice of the others. So the time of a proposal is bounded.
 
     The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
     trial's number and the trials in the storage. A study that is resumed goes on as if it had
@@ -157,7 +165,7 @@ class GammaBOSampler(BaseSampler):
         space = Space(search_space)
         trials = study._get_trials(deepcopy=False, use_cache=False)
         seen = history(study, trials).observe(study, trials, space, trial.number)
-        if seen.n_complete == 0 or len(seen.values) < self._n_startup_trials:
+        if not seen.is_complete.any() or len(seen.values) < self._n_startup_trials:
             return space.decode(self._startup_point(study, trial, space))
 
         rng = self._rng(study, trial.number, "relative")
@@ -217,8 +225,9 @@ class GammaBOSampler(BaseSampler):
         """Return the next point (d,) and the hyper-parameters to go on with."""
         cube = space.cube
         kept = informative(seen.values, _MAX_TRIALS)
-        X, y = seen.X[kept], standardize(seen.values[kept])
-        extra = np.where(spoilt(seen.values[kept]), _SPOILT_NOISE, 0.0)
+        X, values = seen.X[kept], seen.values[kept]
+        y = standardize(values)
+        extra = np.where(spoilt(values) & seen.is_complete[kept], _SPOILT_NOISE, 0.0)
         noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
         model = default_model(cube.dim, self._prior, noise)
         if known is not None and len(known.theta) != cube.dim + 2:

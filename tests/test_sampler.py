@@ -282,6 +282,33 @@ def test_it_finds_the_optimum_of_a_mixed_space() -> None:
     assert max(ours) < min(random)
 
 
+def test_accidents_do_not_spoil_the_search() -> None:
+    def sphere(trial: optuna.Trial) -> float:
+        x = [trial.suggest_float(f"x{j}", -5, 5) for j in range(2)]
+        return 1e9 if trial.number % 10 == 7 else sum((v - 1.3) ** 2 for v in x)
+
+    for seed in range(3):
+        study = optuna.create_study(sampler=GammaBOSampler(seed=seed))
+        study.optimize(sphere, n_trials=25)
+        assert study.best_value < 0.05
+
+
+def test_many_trials_are_no_burden() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    for x, y in np.random.default_rng(0).random((1100, 2)).tolist():
+        params = {"x": x, "y": y}
+        value = (x - 0.3) ** 2 + (y - 0.6) ** 2
+        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    for _ in range(3):
+        trial = study.ask(space)
+        x, y = trial.params.values()
+        study.tell(trial, (x - 0.3) ** 2 + (y - 0.6) ** 2)
+    assert study.best_value < 1e-5
+    fitted = [json.loads(t.system_attrs["gamma:theta"])["n"] for t in study.trials[-3:]]
+    assert fitted == [1100] * 3
+
+
 @pytest.mark.parametrize("pruned", [False, True])
 def test_failed_and_pruned_trials_teach(pruned: bool) -> None:
     def diverges(trial: optuna.Trial) -> float:

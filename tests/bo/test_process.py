@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import stats
+import scipy.stats
 
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import fit
+from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.fit import LogDensity
 from optuna_gamma.bo.fit import LogNormal
 from optuna_gamma.bo.fit import Model
@@ -166,6 +168,38 @@ def test_pending_points_act_like_observations_of_the_location() -> None:
     np.testing.assert_allclose(pended.posterior(x).scale, twin.posterior(x).scale * shrink, 1e-8)
     assert (pended.posterior(pending).scale < process.posterior(pending).scale).all()
     assert pended.posterior(x).df == process.posterior(x).df
+
+
+def test_noise_of_one_observation_is_what_its_variance_says() -> None:
+    X, y, is_categorical = data()
+    theta = np.array([math.log(0.5)] * 3 + [0.0, math.log(0.05)])
+    extra = np.where(np.arange(len(y)) == 2, 4.0, 0.0)
+    process = condition(X, y, is_categorical, theta, None, False, extra)
+    R = matern52(squared_distances(X, X, np.exp(-2 * theta[:3]), is_categorical))[0]
+    K = R + np.diag(0.05 + extra)
+    np.testing.assert_allclose(process.posterior(X).location, R @ np.linalg.solve(K, y), rtol=1e-6)
+    np.testing.assert_allclose(process.location, R @ np.linalg.solve(K, y), rtol=1e-6)
+    model = flat_model(None, "zero")
+    value = LogDensity(X, y, is_categorical, model, extra)(theta)[0]
+    naive = scipy.stats.multivariate_normal(np.zeros(len(y)), K).logpdf(y)
+    assert value == pytest.approx(naive, abs=1e-6)
+
+
+def test_the_known_points_have_their_location() -> None:
+    X, y, is_categorical = data()
+    process = fit(X, y, is_categorical, default_model(3, GammaPrior()))
+    pended = process.pend(data(n=2, seed=2)[0])
+    for known in (process, pended):
+        np.testing.assert_allclose(known.location, known.posterior(known.X).location, atol=1e-7)
+
+
+@given(st.integers(1, 50), st.integers(2, 60), st.integers(0, 2**32 - 1))
+def test_informative_observations_are_the_best_and_others(n: int, m: int, seed: int) -> None:
+    y = np.random.default_rng(seed).standard_normal(n)
+    chosen = informative(y, m)
+    assert len(chosen) == min(n, m)
+    assert (np.diff(chosen) > 0).all()
+    assert set(np.argsort(-y)[: min(n, m // 2)]) <= set(chosen)
 
 
 def test_fit_finds_the_length_scale_and_ignores_a_bad_start() -> None:

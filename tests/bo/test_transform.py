@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 
 
@@ -49,3 +50,12 @@ def test_resolution() -> None:
     assert resolution(np.array([0.0, 0.5, 0.7, 0.7 + 1e-13])) == pytest.approx(0.2)
     assert resolution(np.array([0.0, 0.5, 0.5, 0.7])) == 0.0
     assert resolution(np.zeros(3)) == 0.0
+
+
+def test_spoilt_values_are_told_and_count_alike() -> None:
+    clean = np.array([3.0, 1.0, 2.0, -4.0])
+    absurd = standardize(np.append(clean, -1e9))
+    np.testing.assert_array_equal(spoilt(np.append(clean, -1e9)), [False] * 4 + [True])
+    np.testing.assert_array_equal(absurd, standardize(np.append(clean, -np.inf)))
+    assert not spoilt(np.array([1.0, 1.0, -1e9])).any()  # nothing to compare with
+    assert not spoilt(np.full(3, -np.inf)).any()

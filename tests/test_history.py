@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from optuna_gamma.history import History
+from optuna_gamma.history import history
+from optuna_gamma.history import Observations
+from optuna_gamma.space import Space
+
+
+SPACE = {"x": FloatDistribution(0, 2), "c": CategoricalDistribution(["a", "b"])}
+
+
+def see(study: optuna.Study, kept: History, number: int = -1) -> Observations:
+    return kept.observe(study, study.get_trials(deepcopy=False), Space(SPACE), number)
+
+
+def add(study: optuna.Study, x: float, state: TrialState, value: float | None = None) -> None:
+    study.add_trial(
+        optuna.create_trial(
+            state=state, value=value, params={"x": x, "c": "b"}, distributions=SPACE
+        )
+    )
+
+
+def test_what_was_kept_equals_a_fresh_look() -> None:
+    study = optuna.create_study()
+    kept = History()
+    running = []
+    for i in range(40):
+        trial = study.ask(SPACE)
+        running.append(trial)
+        if i % 3:  # trials end in another order than they began
+            ended = running.pop(i % len(running))
+            state = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)[i % 4 % 3]
+            study.tell(ended, float(i) if state == TrialState.COMPLETE else None, state)
+        add(study, 0.1, TrialState.WAITING)
+        a, b = see(study, kept), see(study, History())
+        np.testing.assert_array_equal(a.X, b.X)
+        np.testing.assert_array_equal(a.values, b.values)
+        np.testing.assert_array_equal(a.is_complete, b.is_complete)
+        np.testing.assert_array_equal(a.pending, b.pending)
+    assert len(a.pending) == len(running)
+    assert len(a.values) == 40 - len(running)
+
+
+def test_values_are_to_be_maximised_and_failures_are_as_bad_as_can_be() -> None:
+    for direction, sign in (("minimize", -1), ("maximize", 1)):
+        study = optuna.create_study(direction=direction)
+        add(study, 0.5, TrialState.COMPLETE, 3.0)
+        add(study, 1.0, TrialState.FAIL)
+        study.add_trial(optuna.create_trial(value=1.0))  # has none of the parameters
+        add(study, 2.0, TrialState.RUNNING)
+        seen = see(study, History())
+        np.testing.assert_array_equal(seen.X, [[0.25, 1.0], [0.5, 1.0]])
+        np.testing.assert_array_equal(seen.values, [sign * 3.0, -math.inf])
+        np.testing.assert_array_equal(seen.is_complete, [True, False])
+        np.testing.assert_array_equal(seen.pending, [[1.0, 1.0]])
+        assert len(see(study, History(), number=3).pending) == 0
+
+
+def test_a_study_that_takes_the_place_of_a_deleted_one_is_another(tmp_path: Path) -> None:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/a.db")
+    seen = []
+    for value in (1.0, 2.0):
+        study = optuna.create_study(study_name="s", storage=storage)
+        add(study, value, TrialState.COMPLETE, value)
+        trials = study.get_trials(deepcopy=False)
+        seen.append(history(study, trials).observe(study, trials, Space(SPACE), -1).values[0])
+        optuna.delete_study(study_name="s", storage=storage)
+    assert seen == [-1.0, -2.0]
