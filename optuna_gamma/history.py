@@ -14,6 +14,7 @@ import threading
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import BaseStorage
@@ -34,12 +35,14 @@ class Observations:
     Args:
         X: Points of finished trials, (n, d).
         values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
+        numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
     """
 
     X: Array
     values: Array
+    numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
 
@@ -89,6 +92,7 @@ class _Trials:
         return Observations(
             X=self._points[usable],
             values=self._values[usable],
+            numbers=usable,
             is_complete=kinds[usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),
         )

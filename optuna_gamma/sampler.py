@@ -12,6 +12,7 @@ from typing import get_args
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -22,10 +23,10 @@ from scipy.stats import qmc
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
 from optuna_gamma.bo.fit import default_model
-from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.transform import resolution
@@ -72,7 +73,7 @@ class GammaBOSampler(BaseSampler):
     made them so is not proposed again.
 
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
-    believed little.
+    believed little; values that the others contradict are left out of the model.
 
     Hyper-parameters are fitted again when there are 5 % more trials than at the last fit, to at
     most 300 trials; of more than 1,000 trials the model sees the better half of a thousand and an
@@ -225,24 +226,37 @@ class GammaBOSampler(BaseSampler):
         """Return the next point (d,) and the hyper-parameters to go on with."""
         cube = space.cube
         kept = informative(seen.values, _MAX_TRIALS)
-        X, values = seen.X[kept], seen.values[kept]
-        y = standardize(values)
-        extra = np.where(spoilt(values) & seen.is_complete[kept], _SPOILT_NOISE, 0.0)
-        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
-        model = default_model(cube.dim, self._prior, noise)
-        if known is not None and len(known.theta) != cube.dim + 2:
-            known = None  # of another space
         n = len(seen.values)
-        if known is not None and n < _REFIT_GROWTH * known.n:
-            process = condition(X, y, cube.is_categorical, known.theta, self._prior, True, extra)
+        if known is not None and (len(known.theta) != cube.dim + 2 or n < known.n):
+            known = None  # of another space
+        is_due = known is None or n >= _REFIT_GROWTH * known.n
+        if known is not None and not is_due:
+            kept = kept[~np.isin(seen.numbers[kept], known.distrusted)]
+        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
+        is_spoilt = spoilt(values) & is_complete
+        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
+        if known is not None and not is_due:
+            process = condition(
+                X, standardize(values), cube.is_categorical, known.theta, self._prior, True, extra
+            )
         else:
-            start = known.theta if known else None
-            process = fit(X, y, cube.is_categorical, model, start=start, extra=extra)
-            known = _Known(n, process.theta)
-        anchors = X[np.argsort(-process.location, kind="stable")[:3]]
+            noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
+            process, trusted = fit_trusted(
+                X,
+                values,
+                cube.is_categorical,
+                default_model(cube.dim, self._prior, noise),
+                start=known.theta if known else None,
+                extra=extra,
+                is_suspect=is_complete & ~is_spoilt,
+            )
+            known = _Known(n, process.theta, seen.numbers[kept[~trusted]])
+        anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
         if len(seen.pending):
             process = process.pend(seen.pending)
-        acquisition = make_acquisition(self._acquisition, process, self._prior, resolution(y))
+        acquisition = make_acquisition(
+            self._acquisition, process, self._prior, resolution(process.y)
+        )
         taken = seen.pending
         if self._deterministic_objective is not False:
             taken = np.concatenate([seen.X, seen.pending])
@@ -286,18 +300,30 @@ def _shared_seed(study: Study) -> int:
 
 @dataclass(frozen=True)
 class _Known:
-    """Hyper-parameters and the number of trials that they were fitted to."""
+    """What a fit found.
+
+    n: Number of trials that it saw.
+    theta: Hyper-parameters.
+    distrusted: Numbers of the trials that it left out.
+    """
 
     n: int
     theta: Array
+    distrusted: NDArray[np.intp]
 
     def to_json(self) -> str:
-        return json.dumps({"n": self.n, "theta": [round(float(t), 4) for t in self.theta]})
+        theta = [round(float(t), 4) for t in self.theta]
+        content = {"n": self.n, "theta": theta, "distrusted": self.distrusted.tolist()}
+        return json.dumps(content, separators=(",", ":"))
 
     @staticmethod
     def from_json(encoded: str) -> _Known:
         content = json.loads(encoded)
-        return _Known(content["n"], np.array(content["theta"], dtype=np.float64))
+        return _Known(
+            content["n"],
+            np.array(content["theta"], dtype=np.float64),
+            np.array(content["distrusted"], dtype=np.intp),
+        )
 
 
 def _known(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> _Known | None:

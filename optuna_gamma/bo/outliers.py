@@ -1,0 +1,119 @@
+"""Values that the others contradict: found one by one, and left out of the model.
+
+Names as in :mod:`optuna_gamma.bo.process`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from optuna_gamma.bo.fit import fit
+from optuna_gamma.bo.fit import Model
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.process import condition
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transform import standardize
+
+
+LEVEL = 1e-2
+"""How improbable the worst of all residuals must be."""
+
+MOST = 0.2
+"""Share of the observations that can be left out at most."""
+
+FEWEST = 5
+"""With fewer observations none is left out."""
+
+
+def improbability(process: Process) -> Array:
+    r"""Compute how probable it is that a value is as far from what the others predict.
+
+    Leaving observation i out changes residual and scale in closed form, with
+    :math:`q_i = (K^{-1})_{ii} - h_i^2 / H'h` and :math:`r_i = \alpha_i / q_i`:
+
+    .. math::
+        t_i^2 = \frac{r_i^2 q_i}{(b_n - \tfrac12 r_i^2 q_i) / (a_n - \tfrac12)},
+
+    Student-t with :math:`2 a_n - 1` degrees of freedom; the probability is multiplied by the
+    number of observations, since the worst one is looked for.
+
+    Args:
+        process: A process with unknown precision and without pending points.
+
+    Returns:
+        Probabilities, possibly above one, (n,).
+
+    Reference:
+        Outlier test by studentised residuals: R. D. Cook and S. Weisberg, "Residuals and
+        Influence in Regression", 1982. Leave-one-out formulas: S. Sundararajan and
+        S. S. Keerthi, "Predictive Approaches for Choosing Hyperparameters in Gaussian
+        Processes", 2001.
+    """
+    q = (process.L_inv**2).sum(axis=0)
+    if process.h.any():
+        q = q - process.h**2 / process.h.sum()
+    share = process.alpha**2 / np.maximum(q, 1e-300)
+    rate = np.maximum(process.b_n - 0.5 * share, 1e-12 * process.b_n)
+    t = np.sqrt(share * (process.a_n - 0.5) / rate)
+    tails: Array = 2.0 * len(q) * special.stdtr(process.df - 1.0, -t)
+    return tails
+
+
+def fit_trusted(
+    X: Array,
+    values: Array,
+    is_categorical: BoolArray,
+    model: Model,
+    *,
+    start: Array | None = None,
+    extra: Array,
+    is_suspect: BoolArray,
+) -> tuple[Process, BoolArray]:
+    """Fit a process to those values that do not contradict each other.
+
+    The most improbable value is left out if it is as improbable to a process that was fitted
+    without it, since one outlier bends the hyper-parameters until it seems normal.
+
+    Args:
+        X: Points, (n, d).
+        values: Values to be maximised, (n,), not NaN, of any size.
+        is_categorical: Which coordinates are categorical, (d,).
+        model: The priors; the precision must be unknown.
+        start: Hyper-parameters of an earlier fit, (d + 2,).
+        extra: Noise of single observations beyond that of all, (n,).
+        is_suspect: Which observations may be left out, (n,).
+
+    Returns:
+        The process, and the observations that it knows, (n,).
+    """
+    trusted = np.ones(len(values), dtype=np.bool_)
+
+    def fit_to(chosen: BoolArray, start: Array | None) -> Process:
+        y = standardize(values[chosen])
+        return fit(X[chosen], y, is_categorical, model, start=start, extra=extra[chosen])
+
+    process = fit_to(trusted, start)
+    for _ in range(int(MOST * len(values)) if len(values) > FEWEST else 0):
+        known = np.flatnonzero(trusted)
+        improbable = np.where(is_suspect[known], improbability(process), np.inf)
+        worst = int(np.argmin(improbable))
+        if improbable[worst] > LEVEL:
+            break
+        without = trusted.copy()
+        without[known[worst]] = False
+        candidate = fit_to(without, process.theta)
+        doubtful = condition(
+            process.X,
+            process.y,
+            is_categorical,
+            candidate.theta,
+            model.precision,
+            model.mean == "constant",
+            process.extra,
+        )
+        if improbability(doubtful)[worst] > LEVEL:
+            break
+        trusted, process = without, candidate
+    return process, trusted

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from optuna_gamma.bo.fit import default_model
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.outliers import fit_trusted
+from optuna_gamma.bo.outliers import improbability
+from optuna_gamma.bo.process import condition
+from optuna_gamma.bo.process import GammaPrior
+
+
+NUMERICAL = np.zeros(2, dtype=bool)
+
+
+def data(n: int = 24) -> tuple[Array, Array]:
+    X = np.random.default_rng(0).random((n, 2))
+    return X, -((X - 0.4) ** 2).sum(axis=1)
+
+
+@pytest.mark.parametrize("mean_is_unknown", [True, False])
+def test_improbability_is_that_of_leaving_each_out(mean_is_unknown: bool) -> None:
+    X, y = data(9)
+    y[3] += 0.5
+    theta = np.array([math.log(0.5), math.log(0.9), 0.0, math.log(0.01)])
+    extra = np.where(np.arange(9) == 5, 2.0, 0.0)
+    prior = GammaPrior()
+    found = improbability(condition(X, y, NUMERICAL, theta, prior, mean_is_unknown, extra))
+    for i in range(9):
+        rest = np.arange(9) != i
+        process = condition(
+            X[rest], y[rest], NUMERICAL, theta, prior, mean_is_unknown, extra[rest]
+        )
+        posterior = process.posterior(X[i : i + 1])
+        scale = math.hypot(posterior.scale[0], math.sqrt(process.variance * (0.01 + extra[i])))
+        t = abs(y[i] - posterior.location[0]) / scale
+        assert found[i] == pytest.approx(18 * stats.t.sf(t, process.df), rel=1e-4)
+
+
+def trust(X: Array, values: Array, suspect: bool = True) -> list[int]:
+    n = len(values)
+    _, trusted = fit_trusted(
+        X,
+        values,
+        NUMERICAL,
+        default_model(2, GammaPrior()),
+        extra=np.zeros(n),
+        is_suspect=np.full(n, suspect),
+    )
+    return np.flatnonzero(~trusted).tolist()
+
+
+@pytest.mark.parametrize("wrong", [{4: 3.0}, {4: -3.0}, {4: 3.0, 11: -2.0, 17: 1.0}])
+def test_wrong_values_are_left_out(wrong: dict[int, float]) -> None:
+    X, values = data()
+    for i, error in wrong.items():
+        values[i] += error
+    assert trust(X, values) == sorted(wrong)
+    assert trust(X, values, suspect=False) == []
+
+
+def test_right_values_are_believed() -> None:
+    X, values = data()
+    assert trust(X, values) == []
+    noisy = values + 0.05 * np.random.default_rng(1).standard_normal(len(values))
+    assert trust(X, noisy) == []
+    assert trust(X, np.zeros(len(values))) == []
+    assert trust(X[:3], values[:3]) == []
