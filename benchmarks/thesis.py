@@ -70,7 +70,7 @@ def _thesis_process(criterion: str, model: Model) -> Method:
 
 def _gamma(X: Array, y: Array, rng: np.random.Generator) -> float:
     """Do what GammaBOSampler does: learned noise and mean, standardised values."""
-    process = fit(X, standardize(y), LINE.is_categorical, default_model(1, GammaPrior()))
+    process = fit(X, standardize(y), LINE.is_categorical, default_model(LINE, GammaPrior()))
     best = float(process.posterior(X).location.max())
     return _argmax(LogEI(process, lambda posterior: log_ei(posterior, best, XI)), X, rng)
 

@@ -245,7 +245,7 @@ class GammaBOSampler(BaseSampler):
                 X,
                 values,
                 cube.is_categorical,
-                default_model(cube.dim, self._prior, noise),
+                default_model(cube, self._prior, noise),
                 start=known.theta if known else None,
                 extra=extra,
                 is_suspect=is_complete & ~is_spoilt,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import matern52
@@ -35,15 +36,15 @@ LOG_NOISE_BOUNDS = (math.log(1e-7), math.log(1e1))
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Log-normal prior of one hyper-parameter, as a normal density of its logarithm.
+    """Log-normal prior of one or more hyper-parameters, as a normal density of logarithms.
 
     Args:
-        mu: Mean of the logarithm.
-        sigma: Standard deviation of the logarithm.
+        mu: Mean of the logarithm, one for all or (d,).
+        sigma: Standard deviation of the logarithm, one for all or (d,).
     """
 
-    mu: float
-    sigma: float
+    mu: float | Array
+    sigma: float | Array
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,26 @@ class Model:
     mean: Literal["constant", "zero"] = "constant"
 
 
-def default_model(d: int, prior: GammaPrior, noise: float | None = None) -> Model:
-    """Build the model that the sampler uses for a space of ``d`` coordinates.
+def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
+    """Build the model that the sampler uses for a space.
 
     Args:
-        d: Number of coordinates.
+        cube: The space.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
 
     Reference:
         The length-scale prior is the dimension-scaled one of C. Hvarfner, E. O. Hellsten and
         L. Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024, with a
-        smaller median and less spread.
+        smaller median and less spread; of discrete coordinates, some of which tell nothing, it
+        says less.
     """
+    is_discrete = np.array([grid is not None for grid in cube.grids])
     return Model(
-        length_scale=LogNormal(math.log(0.25) + 0.5 * math.log(d), 0.7),
+        length_scale=LogNormal(
+            np.log(np.where(is_discrete, 0.4, 0.25)) + 0.5 * math.log(cube.dim),
+            np.where(is_discrete, 1.0, 0.7),
+        ),
         noise=LogNormal(math.log(1e-4), 2.0) if noise is None else noise,
         precision=prior,
     )
@@ -206,7 +212,9 @@ class LogDensity:
         quiet = noise.mu if isinstance(noise, LogNormal) else 0.0
         loud = noise.mu + 2.0 * noise.sigma if isinstance(noise, LogNormal) else 0.0
         shifts = [(0.0, quiet), (-spread, quiet), (spread, quiet), (0.0, loud)]
-        points = [np.array([middle + s] * self._d + [0.0, level]) for s, level in shifts]
+        points = [
+            np.append(np.broadcast_to(middle + s, self._d), [0.0, level]) for s, level in shifts
+        ]
         if known is not None and known.shape == (self._d + 2,):
             # The other length-scales would rarely win any more.
             return [known, points[0], points[-1]]

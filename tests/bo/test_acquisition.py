@@ -10,6 +10,7 @@ from optuna_gamma.bo.acquisition import conjugate_log_ei
 from optuna_gamma.bo.acquisition import log_ei
 from optuna_gamma.bo.acquisition import log_h
 from optuna_gamma.bo.acquisition import make_acquisition
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.process import GammaPrior
@@ -18,6 +19,10 @@ from optuna_gamma.bo.process import Posterior
 
 DFS = [1.01, 1.5, 2.0, 3.0, 5.5, 10.0, 33.0, 99.0, 101.0, 500.0, 2e3, 1e4, 1e6]
 US = [-1e20, -1e10, -1e4, -100, -37, -10, -5, -3.001, -3, -2.999, -1, -1e-3, 0, 0.5, 2, 10, 1e6]
+
+
+def unit_cube(d: int) -> Cube:
+    return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
 
 
 def hyp2f1_one(a: mpmath.mpf, c: mpmath.mpf, x: mpmath.mpf) -> mpmath.mpf:
@@ -161,7 +166,9 @@ def test_gradient_in_the_point(name: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.random((9, 2))
     y = np.sin(6 * X[:, 0]) - X[:, 1]
-    process = fit(X, (y - y.mean()) / y.std(), np.zeros(2, bool), default_model(2, GammaPrior()))
+    process = fit(
+        X, (y - y.mean()) / y.std(), np.zeros(2, bool), default_model(unit_cube(2), GammaPrior())
+    )
     acquisition = make_acquisition(name, process, GammaPrior(), 0.01)  # type: ignore[arg-type]
     x = rng.random((30, 2))
     value, gradient = acquisition.with_gradient(x)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.outliers import fit_trusted
@@ -15,6 +16,10 @@ from optuna_gamma.bo.process import GammaPrior
 
 
 NUMERICAL = np.zeros(2, dtype=bool)
+
+
+def unit_cube(d: int) -> Cube:
+    return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
 
 
 def data(n: int = 24) -> tuple[Array, Array]:
@@ -47,7 +52,7 @@ def trust(X: Array, values: Array, suspect: bool = True) -> list[int]:
         X,
         values,
         NUMERICAL,
-        default_model(2, GammaPrior()),
+        default_model(unit_cube(2), GammaPrior()),
         extra=np.zeros(n),
         is_suspect=np.full(n, suspect),
     )

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 import scipy.stats
 
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.fit import informative
@@ -26,6 +27,10 @@ from optuna_gamma.bo.process import JITTER
 
 PRECISIONS = [GammaPrior(), GammaPrior(shape=1.5, rate=3.0), None]
 MEANS = ["constant", "zero"]
+
+
+def unit_cube(d: int) -> Cube:
+    return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
 
 
 def data(n: int = 12, d: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,7 +140,7 @@ def test_posterior_agrees_with_the_textbook(
 
 def test_gradients_of_the_posterior() -> None:
     X, y, is_categorical = data()
-    process = fit(X, y, is_categorical, default_model(3, GammaPrior()))
+    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
     x = data(n=20, seed=1)[0]
     posterior, d_location, d_scale = process.posterior_with_gradient(x)
     np.testing.assert_array_equal(posterior.scale, process.posterior(x).scale)
@@ -150,7 +155,7 @@ def test_gradients_of_the_posterior() -> None:
 
 def test_pending_points_act_like_observations_of_the_location() -> None:
     X, y, is_categorical = data()
-    process = fit(X, y, is_categorical, default_model(3, GammaPrior()))
+    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
     pending = data(n=2, seed=2)[0]
     pended = process.pend(pending)
     x = data(n=8, seed=3)[0]
@@ -187,7 +192,7 @@ def test_noise_of_one_observation_is_what_its_variance_says() -> None:
 
 def test_the_known_points_have_their_location() -> None:
     X, y, is_categorical = data()
-    process = fit(X, y, is_categorical, default_model(3, GammaPrior()))
+    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
     pended = process.pend(data(n=2, seed=2)[0])
     for known in (process, pended):
         np.testing.assert_allclose(known.location, known.posterior(known.X).location, atol=1e-7)
@@ -208,12 +213,12 @@ def test_fit_finds_the_length_scale_and_ignores_a_bad_start() -> None:
     r2 = squared_distances(X, X, 1 / np.array([0.2, 2.0]) ** 2, np.zeros(2, bool))
     y = np.linalg.cholesky(matern52(r2)[0] + 1e-8 * np.eye(60)) @ rng.standard_normal(60)
     y = (y - y.mean()) / y.std()
-    cold = fit(X, y, np.zeros(2, bool), default_model(2, GammaPrior()))
+    cold = fit(X, y, np.zeros(2, bool), default_model(unit_cube(2), GammaPrior()))
     bad = np.array([5.0, -5.0, 0.0, 2.0])
-    warm = fit(X, y, np.zeros(2, bool), default_model(2, GammaPrior()), start=bad)
+    warm = fit(X, y, np.zeros(2, bool), default_model(unit_cube(2), GammaPrior()), start=bad)
     assert 0.1 < math.exp(cold.theta[0]) < 0.5
     assert math.exp(cold.theta[1]) > 0.8
-    density = LogDensity(X, y, np.zeros(2, bool), default_model(2, GammaPrior()))
+    density = LogDensity(X, y, np.zeros(2, bool), default_model(unit_cube(2), GammaPrior()))
     assert density(warm.theta)[0] == pytest.approx(density(cold.theta)[0], abs=0.05)
 
 
@@ -243,7 +248,7 @@ def test_any_points_can_be_fitted(n: int, d: int, seed: int, spread: float, equa
     rng = np.random.default_rng(seed)
     X = 0.5 + spread * (rng.random((n, d)) - 0.5)
     y = np.zeros(n) if equal else rng.standard_normal(n)
-    process = fit(X, y, np.zeros(d, bool), default_model(d, GammaPrior()))
+    process = fit(X, y, np.zeros(d, bool), default_model(unit_cube(d), GammaPrior()))
     posterior = process.pend(X[:1]).posterior(rng.random((4, d)))
     assert np.isfinite(process.theta).all()
     assert np.isfinite(posterior.location).all()
