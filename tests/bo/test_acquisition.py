@@ -21,10 +21,6 @@ DFS = [1.01, 1.5, 2.0, 3.0, 5.5, 10.0, 33.0, 99.0, 101.0, 500.0, 2e3, 1e4, 1e6]
 US = [-1e20, -1e10, -1e4, -100, -37, -10, -5, -3.001, -3, -2.999, -1, -1e-3, 0, 0.5, 2, 10, 1e6]
 
 
-def unit_cube(d: int) -> Cube:
-    return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
-
-
 def hyp2f1_one(a: mpmath.mpf, c: mpmath.mpf, x: mpmath.mpf) -> mpmath.mpf:
     """Sum 2F1(a, 1; c; x) term by term where mpmath's own choice of formula does not converge."""
     if x > 0.995:
@@ -166,9 +162,9 @@ def test_gradient_in_the_point(name: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.random((9, 2))
     y = np.sin(6 * X[:, 0]) - X[:, 1]
-    process = fit(
-        X, (y - y.mean()) / y.std(), np.zeros(2, bool), default_model(unit_cube(2), GammaPrior())
-    )
+    cube = Cube(grids=(None, None), is_categorical=np.zeros(2, bool))
+    model = default_model(cube, GammaPrior())
+    process = fit(X, (y - y.mean()) / y.std(), cube.is_categorical, model)
     acquisition = make_acquisition(name, process, GammaPrior(), 0.01)  # type: ignore[arg-type]
     x = rng.random((30, 2))
     value, gradient = acquisition.with_gradient(x)

@@ -15,11 +15,8 @@ from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 
 
-NUMERICAL = np.zeros(2, dtype=bool)
-
-
-def unit_cube(d: int) -> Cube:
-    return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
+CUBE = Cube(grids=(None, None), is_categorical=np.zeros(2, dtype=bool))
+NUMERICAL = CUBE.is_categorical
 
 
 def data(n: int = 24) -> tuple[Array, Array]:
@@ -52,7 +49,7 @@ def trust(X: Array, values: Array, suspect: bool = True) -> list[int]:
         X,
         values,
         NUMERICAL,
-        default_model(unit_cube(2), GammaPrior()),
+        default_model(CUBE, GammaPrior()),
         extra=np.zeros(n),
         is_suspect=np.full(n, suspect),
     )
