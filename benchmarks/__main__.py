@@ -89,7 +89,12 @@ def samplers(
 ) -> None:
     """Compare samplers; finished runs are kept, and the same command goes on where it ended."""
     # Not above: it imports what takes seconds, and nothing else needs it.
-    from benchmarks.samplers import benchmark
+    try:
+        from benchmarks.samplers import benchmark
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(
+            f"This needs {error.name}, which is not installed: pip install -e '.[bench]'."
+        ) from error
 
     benchmark.main(
         suites=suite or (),

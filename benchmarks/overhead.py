@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 import math
-from math import nan
 import multiprocessing
 from pathlib import Path
 import statistics
@@ -41,6 +40,8 @@ SIZES = {
 """Dimensions, numbers of completed trials, numbers of running ones, and repeats."""
 
 PROPOSALS = 5
+"""How many are timed after the first."""
+
 MANY = 400
 """From so many trials on there is one repeat only, with no trial running."""
 
@@ -63,15 +64,7 @@ def run(preset: Preset, out: Path) -> None:
         if n >= MANY and n_running:
             continue
         times = measure(d, n, n_running, repeats if n < MANY else 1)
-        rows.append(
-            {"dimension": d, "trials": n, "running": n_running}
-            | {
-                f"{label}{name} ms": round(1e3 * statistics.median(values), 2)
-                for name, seconds in times.items()
-                for label, values in zip(("", "first "), zip(*seconds, strict=True), strict=True)
-            }
-            | {"ratio": round(ratio(times), 3)}
-        )
+        rows.append({"dimension": d, "trials": n, "running": n_running} | _row(times))
     memory = peak_megabytes(dims[-1], sizes[-1])
     record = Record(
         name=f"overhead-{preset.value}",
@@ -85,10 +78,18 @@ def run(preset: Preset, out: Path) -> None:
     record.save(out, _picture(rows))
 
 
-def ratio(times: dict[str, list[tuple[float, float]]]) -> float:
-    """Divide the median times of both samplers, NaN if one was not measured."""
-    medians = [statistics.median(v for v, _ in times.get(name, [(nan, nan)])) for name in SAMPLERS]
-    return medians[0] / medians[1]
+def _row(times: dict[str, list[tuple[float, float]]]) -> dict[str, float | None]:
+    """Return medians in milliseconds and their ratio; what was not measured is missing."""
+    row: dict[str, float | None] = {}
+    for j, label in enumerate(("", "first ")):
+        for name in SAMPLERS:
+            seconds = [pair[j] for pair in times.get(name, [])]
+            row[f"{label}{name} ms"] = (
+                round(1e3 * statistics.median(seconds), 2) if seconds else None
+            )
+    ours, theirs = (row[f"{name} ms"] for name in SAMPLERS)
+    row["ratio"] = round(ours / theirs, 3) if ours and theirs else None
+    return row
 
 
 def peak_megabytes(d: int, n: int) -> float:
@@ -158,10 +159,14 @@ def _picture(rows: list[dict[str, Any]]) -> Any:
     figure, axes = plt.subplots(figsize=(6, 4))
     for d in sorted({row["dimension"] for row in rows}):
         for name, style in zip(SAMPLERS, ("o-", "s--"), strict=True):
-            chosen = [row for row in rows if row["dimension"] == d and not row["running"]]
+            chosen = [
+                row
+                for row in rows
+                if row["dimension"] == d and not row["running"] and row[f"{name} ms"]
+            ]
             axes.loglog(
                 [row["trials"] for row in chosen],
-                [row.get(f"{name} ms", nan) for row in chosen],
+                [row[f"{name} ms"] for row in chosen],
                 style,
                 label=f"{name}, {d} parameters",
             )

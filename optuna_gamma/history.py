@@ -57,17 +57,19 @@ class _Trials:
     def __init__(self, space: Space, sign: float) -> None:
         self._space = space
         self._sign = sign
-        self._points = np.empty((0, len(space.distributions)))
-        self._values = np.empty(0)
-        self._kinds = np.empty(0, dtype=np.int8)
+        d = len(space.distributions)
+        fields = [("point", np.float64, (d,)), ("value", np.float64), ("kind", np.int64)]
+        self._rows = np.zeros(0, dtype=fields)
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
         """Look at what is new among all trials of the study; leave one of them out."""
-        self._grow(len(trials))
+        if len(self._rows) < len(trials):
+            more = np.zeros(len(trials), dtype=self._rows.dtype)
+            self._rows = np.concatenate([self._rows, more])
+        rows = self._rows[: len(trials)]
         names = self._space.distributions.keys()
         running = []
-        fresh = []
-        for i in np.flatnonzero(self._kinds[: len(trials)] == _OPEN).tolist():
+        for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
             if i == number or trial.state == TrialState.WAITING:
                 continue
@@ -76,24 +78,18 @@ class _Trials:
                 if has_params:
                     running.append(trial)
             elif has_params:
-                fresh.append(trial)
+                # One by one: of many at a time, logarithms differ in their last digit.
+                point = self._space.encode([trial.params])[0]
+                kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
+                rows[i] = (point, self._value(trial), kind)
             else:
-                self._kinds[i] = _ABSENT
-        if fresh:
-            numbers = [trial.number for trial in fresh]
-            # One by one: of many at a time, logarithms differ in their last digit.
-            self._points[numbers] = [self._space.encode([trial.params])[0] for trial in fresh]
-            self._values[numbers] = [self._value(trial) for trial in fresh]
-            self._kinds[numbers] = [
-                _COMPLETE if trial.state == TrialState.COMPLETE else _BAD for trial in fresh
-            ]
-        kinds = self._kinds[: len(trials)]
-        usable = np.flatnonzero((kinds == _COMPLETE) | (kinds == _BAD))
+                rows["kind"][i] = _ABSENT
+        usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
         return Observations(
-            X=self._points[usable],
-            values=self._values[usable],
+            X=rows["point"][usable],
+            values=rows["value"][usable],
             numbers=usable,
-            is_complete=kinds[usable] == _COMPLETE,
+            is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),
         )
 
@@ -101,16 +97,6 @@ class _Trials:
         if trial.state != TrialState.COMPLETE or trial.value is None:
             return -math.inf
         return self._sign * trial.value
-
-    def _grow(self, n: int) -> None:
-        if n > len(self._kinds):
-            size = max(n, 2 * len(self._kinds))
-            for name in ("_points", "_values", "_kinds"):
-                old = getattr(self, name)
-                # In row-major order always: sums in another order differ in their last digit.
-                new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
-                new[: len(old)] = old
-                setattr(self, name, new)
 
 
 class History:
@@ -123,7 +109,7 @@ class History:
 
     def search_space(self, study: Study) -> dict[str, BaseDistribution]:
         """Return the parameters that every completed trial has."""
-        return self._intersection.calculate(study)
+        return self._intersection.calculate(study, use_cache=True)
 
     def observe(
         self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int

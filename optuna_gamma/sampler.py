@@ -22,13 +22,16 @@ from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.maximize import maximize
 from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.transform import resolution
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
@@ -225,32 +228,7 @@ class GammaBOSampler(BaseSampler):
     ) -> tuple[Array, _Known]:
         """Return the next point (d,) and the hyper-parameters to go on with."""
         cube = space.cube
-        kept = informative(seen.values, _MAX_TRIALS)
-        n = len(seen.values)
-        if known is not None and (len(known.theta) != cube.dim + 2 or n < known.n):
-            known = None  # of another space
-        is_due = known is None or n >= _REFIT_GROWTH * known.n
-        if known is not None and not is_due:
-            kept = kept[~np.isin(seen.numbers[kept], known.distrusted)]
-        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
-        is_spoilt = spoilt(values) & is_complete
-        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
-        if known is not None and not is_due:
-            process = condition(
-                X, standardize(values), cube.is_categorical, known.theta, self._prior, True, extra
-            )
-        else:
-            noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
-            process, trusted = fit_trusted(
-                X,
-                values,
-                cube.is_categorical,
-                default_model(cube, self._prior, noise),
-                start=known.theta if known else None,
-                extra=extra,
-                is_suspect=is_complete & ~is_spoilt,
-            )
-            known = _Known(n, process.theta, seen.numbers[kept[~trusted]])
+        process, known = self._process(cube, seen, known)
         anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
         if len(seen.pending):
             process = process.pend(seen.pending)
@@ -266,6 +244,33 @@ class GammaBOSampler(BaseSampler):
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
             assert x is not None
         return x, known
+
+    def _process(
+        self, cube: Cube, seen: Observations, known: _Known | None
+    ) -> tuple[Process, _Known]:
+        """Condition on what was seen; fit the hyper-parameters if it is time to."""
+        n = len(seen.values)
+        if known is not None and (len(known.theta) != cube.dim + 2 or n < known.n):
+            known = None  # of another space
+        kept = informative(seen.values, _MAX_TRIALS)
+        if known is not None and n < _REFIT_GROWTH * known.n:
+            kept = kept[~np.isin(seen.numbers[kept], known.distrusted)]
+            X, values, extra, _ = _observed(seen, kept)
+            y = standardize(values)
+            process = condition(X, y, cube.is_categorical, known.theta, self._prior, True, extra)
+            return process, known
+        X, values, extra, is_suspect = _observed(seen, kept)
+        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
+        process, trusted = fit_trusted(
+            X,
+            values,
+            cube.is_categorical,
+            default_model(cube, self._prior, noise),
+            start=known.theta if known else None,
+            extra=extra,
+            is_suspect=is_suspect,
+        )
+        return process, _Known(n, process.theta, seen.numbers[kept[~trusted]])
 
     def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         rng = self._rng(study, "startup")
@@ -296,6 +301,14 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
+
+
+def _observed(seen: Observations, kept: NDArray[np.intp]) -> tuple[Array, Array, Array, BoolArray]:
+    """Return points, values, their extra noise, and whether they may be outliers."""
+    values, is_complete = seen.values[kept], seen.is_complete[kept]
+    is_spoilt = spoilt(values) & is_complete
+    extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
+    return seen.X[kept], values, extra, is_complete & ~is_spoilt
 
 
 @dataclass(frozen=True)

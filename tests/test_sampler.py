@@ -4,11 +4,6 @@ from collections.abc import Callable
 import json
 import logging
 import math
-import os
-from pathlib import Path
-import pickle
-import subprocess
-import sys
 from typing import Any
 import warnings
 
@@ -29,6 +24,9 @@ import pytest
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import GammaPrior
 from optuna_gamma.bo.acquisition import Acquisition
+
+
+Objective = Callable[[optuna.Trial], float]
 
 
 @pytest.fixture(autouse=True)
@@ -54,126 +52,6 @@ class TestConjugate(_Protocol):
 
 class TestGaussian(_Protocol):
     acquisition = "gaussian"
-
-
-def mixed(trial: optuna.Trial) -> float:
-    x = trial.suggest_float("x", -5, 5)
-    lr = trial.suggest_float("lr", 1e-5, 1, log=True)
-    n = trial.suggest_int("n", 1, 64, log=True)
-    step = trial.suggest_float("step", 0, 1, step=0.1)
-    kind = trial.suggest_categorical("kind", ["a", "b", "c"])
-    value = (x - 1) ** 2 + (math.log10(lr) + 3) ** 2 + 0.01 * abs(n - 8) + (step - 0.3) ** 2
-    return value + (kind != "b")
-
-
-def history(study: optuna.Study) -> list[tuple[dict[str, Any], float | None]]:
-    return [(t.params, t.value) for t in study.trials]
-
-
-@pytest.mark.parametrize("acquisition", ["gamma", "conjugate", "gaussian"])
-def test_a_seed_determines_the_study(acquisition: Acquisition) -> None:
-    studies = []
-    for seed in (1, 1, 2):
-        sampler = GammaBOSampler(seed=seed, acquisition=acquisition)
-        study = optuna.create_study(study_name="s", sampler=sampler)
-        study.optimize(mixed, n_trials=12)
-        studies.append(history(study))
-    assert studies[0] == studies[1]
-    assert studies[0] != studies[2]
-
-
-def test_studies_without_a_name_are_equal_too() -> None:
-    studies = [optuna.create_study(sampler=GammaBOSampler(seed=1)) for _ in range(2)]
-    for study in studies:
-        study.optimize(mixed, n_trials=8)
-    assert history(studies[0]) == history(studies[1])
-
-
-SCRIPT = """
-import json, sys
-import optuna
-from optuna_gamma import GammaBOSampler
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-sys.path.insert(0, {here!r})
-from test_sampler import mixed
-study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
-study.optimize(mixed, n_trials=10)
-print(json.dumps([t.params for t in study.trials]))
-"""
-
-
-@pytest.mark.parametrize("hash_seed", ["0", "1"])
-def test_another_process_proposes_the_same(hash_seed: str) -> None:
-    output = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent))],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
-    study.optimize(mixed, n_trials=10)
-    assert json.loads(output) == [t.params for t in study.trials]
-
-
-def test_proposals_depend_on_the_storage_alone() -> None:
-    undisturbed = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=1))
-    undisturbed.optimize(mixed, n_trials=14)
-
-    storage = optuna.storages.InMemoryStorage()
-    optuna.create_study(study_name="s", storage=storage)
-    for _ in range(14):  # a new sampler for each trial: nothing can be kept in memory
-        study = optuna.load_study(study_name="s", storage=storage, sampler=GammaBOSampler(seed=1))
-        study.optimize(mixed, n_trials=1)
-    assert history(study) == history(undisturbed)
-
-
-def test_one_sampler_serves_many_studies() -> None:
-    shared = GammaBOSampler(seed=1)
-    for name in ("a", "b"):
-        alone = optuna.create_study(study_name=name, sampler=GammaBOSampler(seed=1))
-        together = optuna.create_study(study_name=name, sampler=shared)
-        for study in (alone, together):
-            study.optimize(mixed, n_trials=8)
-        assert history(alone) == history(together)
-
-
-def test_without_a_seed_one_is_shared_through_the_study() -> None:
-    storage = optuna.storages.InMemoryStorage()
-    studies = [
-        optuna.create_study(
-            study_name="s", storage=storage, sampler=GammaBOSampler(), load_if_exists=True
-        )
-        for _ in range(2)
-    ]
-    studies[0].optimize(mixed, n_trials=8)
-    proposals = []
-    for study in studies:
-        trial = study.ask()
-        # Both ask for one and the same trial.
-        frozen = study._storage.get_trial(trial._trial_id)
-        object.__setattr__(frozen, "number", 8)
-        space = study.sampler.infer_relative_search_space(study, frozen)
-        proposals.append(study.sampler.sample_relative(study, frozen, space))
-        study.tell(trial, state=TrialState.FAIL)
-    assert proposals[0] == proposals[1]
-    other = optuna.create_study(study_name="s", sampler=GammaBOSampler())
-    other.optimize(mixed, n_trials=1)
-    assert other.trials[0].params != studies[0].trials[0].params
-
-
-def test_reseeding_and_pickling() -> None:
-    sampler = GammaBOSampler(seed=1)
-    copy = pickle.loads(pickle.dumps(sampler))
-    reseeded = GammaBOSampler(seed=1)
-    reseeded.reseed_rng()
-    first = []
-    for s in (sampler, copy, reseeded):
-        study = optuna.create_study(study_name="s", sampler=s)
-        study.optimize(mixed, n_trials=6)
-        first.append(history(study))
-    assert first[0] == first[1]
-    assert first[0] != first[2]
 
 
 def test_start_up_is_a_sobol_sequence() -> None:
@@ -242,6 +120,8 @@ def test_any_values_are_survived(acquisition: Acquisition, value: Callable[[int]
 
 
 names = st.sampled_from(["a", "b", "c"])
+
+
 finite = st.floats(allow_nan=False)
 
 
@@ -271,7 +151,7 @@ def test_any_history_is_survived(
         assert distribution._contains(distribution.to_internal_repr(trial.params[name]))
 
 
-def test_it_finds_the_optimum_of_a_mixed_space() -> None:
+def test_it_finds_the_optimum_of_a_mixed_space(mixed: Objective) -> None:
     ours, random = [], []
     for seed in range(3):
         for sampler, best in ((GammaBOSampler(seed=seed), ours), (RandomSampler(seed), random)):
@@ -377,14 +257,6 @@ def test_independent_sampler_is_used() -> None:
     assert study.trials[0].params["x"] == 0.5
 
 
-def test_global_random_state_is_left_alone() -> None:
-    np.random.seed(0)  # noqa: NPY002
-    before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
-    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
-    study.optimize(mixed, n_trials=8)
-    assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]  # noqa: NPY002
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -398,7 +270,7 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], said: str) -> None
         GammaBOSampler(**arguments)
 
 
-def test_prior_is_used() -> None:
+def test_prior_is_used(mixed: Objective) -> None:
     params = []
     for prior in (GammaPrior(shape=1.5), GammaPrior(shape=50)):
         study = optuna.create_study(study_name="s", sampler=GammaBOSampler(seed=0, prior=prior))

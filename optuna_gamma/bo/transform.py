@@ -11,9 +11,19 @@ from optuna_gamma.bo.kernel import BoolArray
 WINSOR = 2.5
 """How far below the median values may lie, as a multiple of the distance to the best one."""
 
-
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
+
+
+def _spread(values: Array) -> tuple[Array, float, float, float]:
+    """Return values, median, worst and best of the finite ones, all halved; infinity as the best.
+
+    Of halves no difference overflows, though the values be near the largest double.
+    """
+    finite = values[np.isfinite(values)]
+    halves = 0.5 * np.minimum(values, finite.max())
+    median, worst, best = 0.5 * np.array([np.median(finite), finite.min(), finite.max()])
+    return halves, float(median), float(worst), float(best)
 
 
 def spoilt(values: Array) -> BoolArray:
@@ -24,16 +34,14 @@ def spoilt(values: Array) -> BoolArray:
 
     Returns:
         Whether a value is infinitely bad, or :data:`SPOILT` times as far below the median as the
-        best value is above it, (n,).
+        best value is above it, (n,). None is if there is nothing better to compare it with.
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+    if not np.isfinite(values).any():
         return np.zeros(len(values), dtype=np.bool_)
-    halves = 0.5 * np.minimum(values, finite.max())
-    median, best = 0.5 * np.array([np.median(finite), finite.max()])
+    halves, median, _, best = _spread(values)
     with np.errstate(over="ignore"):
-        found: BoolArray = median - halves > SPOILT * max(best - median, 0.0)
-    return found if best > median else np.zeros(len(values), dtype=np.bool_)
+        found: BoolArray = (best > median) & (median - halves > SPOILT * (best - median))
+    return found
 
 
 def standardize(values: Array) -> Array:
@@ -49,14 +57,9 @@ def standardize(values: Array) -> Array:
         (n,), finite. All zero if the values are all equal.
     """
     values = np.where(spoilt(values), -np.inf, values)
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        values = finite = np.sign(values)
-    # Halves, since differences of values near the largest double overflow.
-    halves = 0.5 * np.minimum(values, finite.max())
-    median, worst, best = (
-        0.5 * np.array([np.median(finite), finite.min(), finite.max()])
-    ).tolist()
+    if not np.isfinite(values).any():
+        values = np.sign(values)
+    halves, median, worst, best = _spread(values)
     unit = best - median or median - worst or 1.0
     with np.errstate(over="ignore"):
         y: Array = np.maximum((halves - median) / unit, -WINSOR)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import stats
-import scipy.stats
 
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
@@ -186,7 +185,7 @@ def test_noise_of_one_observation_is_what_its_variance_says() -> None:
     np.testing.assert_allclose(process.location, R @ np.linalg.solve(K, y), rtol=1e-6)
     model = flat_model(None, "zero")
     value = LogDensity(X, y, is_categorical, model, extra)(theta)[0]
-    naive = scipy.stats.multivariate_normal(np.zeros(len(y)), K).logpdf(y)
+    naive = stats.multivariate_normal(np.zeros(len(y)), K).logpdf(y)
     assert value == pytest.approx(naive, abs=1e-6)
 
 

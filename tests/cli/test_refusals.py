@@ -1,0 +1,116 @@
+"""What ``optuna-gamma train`` refuses, and how it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from typer.testing import Result
+
+from optuna_gamma.cli.app import app
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--stages 0", "--stages"),
+        ("--trials -1", "--trials"),
+        ("--epochs-per-stage 0", "--epochs-per-stage"),
+        ("--sampler bayes", "--sampler"),
+        ("--objective f1", "--objective"),
+        ("--seed -1", "--seed"),
+        ("--stagse 3", "--stagse"),
+        ("--dataset imagenet", "Unknown data set 'imagenet'; known are digits, mnist"),
+        ("--dataset npz:absent.npz", "no file absent.npz"),
+        ("--model lenet", "Unknown network 'lenet'"),
+        ("--n-train 5000", "Cannot take 5000 images to train"),
+        ("--n-train 3", "at least the number of classes, 10"),
+        ("--lr-min 0", "--lr-min and --lr-max must be positive and in this order"),
+        ("--lr-min 0.9", "but got 0.9 and 0.5"),
+        ("--momentum 1", "--momentum must be in [0, 1), but got 1.0"),
+        ("--weight-decay -1", "--weight-decay must not be negative"),
+        ("--device abacus", "no device 'abacus'"),
+        ("--storage nonsense", "--storage cannot be opened"),
+        ("--name a/b", "--name must be"),
+    ],
+)
+def test_bad_input_is_named_and_changes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: str,
+    said: str,
+    train: Callable[..., Result],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = train(tmp_path / "run", *options.split())
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remote_folder_is_refused(tmp_path: Path, small: list[str]) -> None:
+    result = CliRunner().invoke(app, ["train", *small, "--out", "s3://bucket/run"])
+    assert result.exit_code == 2
+    assert "--out must be a local folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--seed 1", "--seed is 0 there, but 1 was given"),
+        ("--batch-size 10", "--batch-size is 50 there, but 10 was given"),
+        ("--n-train 101", "the hash of the images"),
+        ("--sampler random", "--sampler is 'gamma' there, but 'random' was given"),
+        ("--lr-max 0.4", "--lr-max is 0.5 there"),
+        ("--name other", "--name is 'digits' there, but 'other' was given"),
+        ("--stages 1", "--stages = 2, but 1 was given"),
+        ("--trials 2", "--trials = 3, but 2 was given"),
+    ],
+)
+def test_folder_of_another_run_is_refused_and_left_alone(
+    finished: tuple[Path, Result], options: str, said: str, train: Callable[..., Result]
+) -> None:
+    out, _ = finished
+    before = _contents(out)
+    result = train(out, *options.split())
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert _contents(out) == before
+
+
+def test_damaged_checkpoint_is_named(
+    tmp_path: Path, train: Callable[..., Result], trained: Callable[..., Result]
+) -> None:
+    out = tmp_path / "run"
+    trained(out, "--stages", "1")
+    (checkpoint,) = (out / "checkpoints").rglob("*.safetensors")
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+    for stages in ("1", "2"):
+        result = train(out, "--stages", stages)
+        assert result.exit_code == 1
+        assert str(checkpoint) in result.stderr
+        assert "Traceback" not in result.output
+    assert checkpoint.read_bytes() == content
+    assert len(_read(out / "schedule.json")["stages"]) == 1
+
+
+def test_stage_without_a_winner_says_why(tmp_path: Path, train: Callable[..., Result]) -> None:
+    result = train(tmp_path / "run", "--lr-min", "1e8", "--lr-max", "1e9")
+    assert result.exit_code == 1
+    assert "Stage 0 has no trial to promote" in result.stderr
+    assert "--trials" in result.stderr

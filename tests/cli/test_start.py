@@ -1,0 +1,91 @@
+"""The command itself: help, version, options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from optuna_gamma.cli.app import app
+from optuna_gamma.cli.options import TrainOptions
+
+
+def _python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = _python(
+        "import sys; from optuna_gamma.cli import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('torch', 'optuna', 'numpy') if m in sys.modules])",
+        "train",
+        "--help",
+    )
+    assert done.returncode == 0
+    assert "--epochs-per-stage" in done.stdout
+    assert done.stdout.endswith("[]\n")
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output.startswith("optuna-gamma 0.1")
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("typer", "cli"), ("torch", "train")])
+def test_missing_extra_names_the_pip_command(missing: str, extra: str) -> None:
+    script = f"import sys; sys.modules['{missing}'] = None\n" + (
+        "from optuna_gamma.cli import main; main()"
+    )
+    done = _python(script, "train")
+    assert done.returncode == 1
+    assert f"pip install 'optuna-gamma[{extra}]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_options_as_toml() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    options = TrainOptions(
+        dataset='npz:C:\\a "b"\n€.npz',
+        model="deep-conv",
+        stages=4,
+        trials=8,
+        epochs_per_stage=None,
+        sampler="gamma",
+        objective="kappa",
+        lr_min=1e-05,
+        lr_max=0.5,
+        n_train=None,
+        n_valid=100,
+        batch_size=50,
+        momentum=0.0,
+        weight_decay=1e-3,
+        data=None,
+        device="auto",
+        threads=None,
+        out=Path("runs/ä"),
+        storage=None,
+        name="digits",
+        seed=0,
+        quiet=True,
+    )
+    read = tomllib.loads(options.to_toml())
+    assert read["dataset"] == options.dataset
+    assert read["out"] == str(Path("runs/ä"))
+    assert read["lr-min"] == 1e-05
+    assert read["quiet"] is True
+    assert "n-train" not in read
+    assert read.keys() == {
+        name.replace("_", "-") for name, value in vars(options).items() if value is not None
+    }

@@ -1,0 +1,174 @@
+"""What ``optuna-gamma train`` does and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file
+import torch
+from typer.testing import CliRunner
+from typer.testing import Result
+
+from optuna_gamma import load_staged_study
+from optuna_gamma.cli.app import app
+from optuna_gamma.vision import create_model
+from optuna_gamma.vision import load_dataset
+
+
+FILES = {
+    "schedule.json",
+    "metrics.json",
+    "best.safetensors",
+    "confusion.png",
+    "schedule.png",
+    "config.toml",
+}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _trials(out: Path) -> list[list[tuple[Any, ...]]]:
+    staged = load_staged_study(study_name="digits", directory=out)
+    return [
+        [(t.number, t.state, t.params, t.values, t.user_attrs) for t in study.trials]
+        for study in staged.studies
+    ]
+
+
+def test_table_and_messages(finished: tuple[Path, Result]) -> None:
+    out, result = finished
+    assert "Epochs in total: 2 stages × 3 trials × 2 = 12, of which 4 are kept" in result.stderr
+    assert "The first trial took" in result.stderr
+    assert "for the other 5" in result.stderr
+    assert not set("\x1b\r") & set(result.output)  # neither colours nor a bar in a pipe
+    for record, stage in zip(
+        _read(out / "schedule.json")["stages"], _read(out / "metrics.json")["stages"], strict=True
+    ):
+        row = next(
+            line
+            for line in result.stdout.splitlines()
+            if line.split()[:1] == [str(record["number"] + 1)]
+        )
+        attrs, test = record["user_attrs"], stage["test"]
+        assert row.split() == [
+            str(record["number"] + 1),
+            f"{record['params']['lr']:.4g}",
+            f"{attrs['kappa']:.1f}",
+            f"{attrs['accuracy']:.2%}",
+            f"{test['accuracy']:.2%}",
+            f"{test['loss']:.4f}",
+            f"{test['sensitivity']:.2%}",
+            f"{test['specificity']:.2%}",
+            f"{test['mcc']:.4f}",
+        ]
+    for name in FILES:
+        assert str(out / name) in result.stdout
+    assert "--stages" in result.stdout
+
+
+def test_files(finished: tuple[Path, Result]) -> None:
+    out, _ = finished
+    assert {path.name for path in out.iterdir()} >= FILES
+    data = load_dataset("digits", n_train=100, n_valid=60)
+    metrics = _read(out / "metrics.json")
+    assert metrics["epochs_spent"] == 12
+    assert metrics["epochs_kept"] == 4
+    assert metrics["seconds"] > 0
+    assert metrics["seed"] == 0
+    assert metrics["versions"]["optuna"] == optuna.__version__
+
+    # What is reported is what the weights do.
+    with safe_open(out / "best.safetensors", framework="np") as file:
+        about = json.loads(file.metadata()["optuna-gamma"])
+    model = create_model(about["model"], tuple(about["input_shape"]), len(about["classes"]))
+    model.load_state_dict(load_file(out / "best.safetensors"))
+    assert about["mean"] == pytest.approx(data.mean)
+    with torch.no_grad():
+        answers = model.eval()(data.test[0]).argmax(1)
+    accuracy = (answers == data.test[1]).double().mean().item()
+    assert metrics["final"]["test"]["accuracy"] == accuracy
+    assert metrics["final"]["test"]["accuracy"] == metrics["stages"][-1]["test"]["accuracy"]
+    assert np.trace(metrics["final"]["test"]["confusion"]) == round(accuracy * 360)
+    assert metrics["stages"][0]["test"] != metrics["stages"][1]["test"]
+    for picture in ("confusion.png", "schedule.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_test_images_decide_nothing(finished: tuple[Path, Result]) -> None:
+    out, _ = finished
+    staged = load_staged_study(study_name="digits", directory=out)
+    for study, record in zip(staged.studies, staged.schedule, strict=True):
+        assert record.trial_number == study.best_trial.number
+        assert study.user_attrs["test"]
+        for trial in study.trials:
+            assert not any("test" in key for key in (*trial.user_attrs, *trial.system_attrs))
+
+
+def test_every_trial_is_trained_to_its_end(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    trained(tmp_path / "run", "--stages", "1", "--trials", "9", "--sampler", "grid", "-q")
+    (trials,) = _trials(tmp_path / "run")
+    assert {state for _, state, *_ in trials} == {optuna.trial.TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize("sampler", ["gaussian", "conjugate", "gp", "tpe", "random"])
+def test_samplers(tmp_path: Path, sampler: str, trained: Callable[..., Result]) -> None:
+    trained(tmp_path / "run", "--sampler", sampler, "--stages", "1", "--trials", "6", "-q")
+    (trials,) = _trials(tmp_path / "run")
+    assert len({params["lr"] for _, _, params, *_ in trials}) == 6
+
+
+def test_grid_tries_every_rate_in_every_stage(
+    tmp_path: Path, trained: Callable[..., Result]
+) -> None:
+    trained(tmp_path / "run", "--sampler", "grid", "--lr-min", "0.01", "--lr-max", "0.04")
+    for trials in _trials(tmp_path / "run"):
+        rates = [params["lr"] for _, _, params, *_ in trials]
+        assert rates == pytest.approx([0.01, 0.02, 0.04])
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+def test_objectives(tmp_path: Path, objective: str, trained: Callable[..., Result]) -> None:
+    trained(tmp_path / "run", "--objective", objective)
+    best = min if objective == "loss" else max
+    records = _read(tmp_path / "run" / "schedule.json")["stages"]
+    for trials, record in zip(_trials(tmp_path / "run"), records, strict=True):
+        assert record["value"] == best(attrs[objective] for *_, attrs in trials)
+
+
+def test_quiet(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    result = trained(tmp_path / "run", "--quiet")
+    assert result.stderr == ""
+    assert "Learning" in result.stdout
+    assert str(tmp_path) not in result.stdout
+
+
+def test_threads(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    trained(tmp_path / "run", "--threads", "2", "--stages", "1", "--trials", "1")
+    assert torch.get_num_threads() == 2
+    assert "threads = 2\n" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_storage_and_name(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    trained(tmp_path / "run", "--storage", url, "--name", "ours", "--stages", "1")
+    assert not (tmp_path / "run" / "journal.log").exists()
+    (study,) = optuna.get_all_study_summaries(url)
+    assert study.study_name == "ours/stage-000"
+
+
+def test_default_stage_is_long_enough(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--n-train", "100", "--batch-size", "5", "--stages", "1", "--lr-max", "0.01"]
+    result = CliRunner().invoke(app, ["train", *options, "--trials", "1", "--out", str(out)])
+    assert result.exit_code == 0
+    assert _read(out / "metrics.json")["epochs_spent"] == 13  # 20 steps each: 260 steps
+    assert "epochs-per-stage = 13\n" in (out / "config.toml").read_text()
