@@ -29,7 +29,7 @@ from optuna_gamma.bo.process import Posterior
 from optuna_gamma.bo.process import Process
 
 
-_GAUSSIAN_TERMS = 60
+_GAUSSIAN_TERMS = 16
 """Levels of the continued fraction of Mills' ratio."""
 
 Acquisition: TypeAlias = Literal["gamma", "conjugate", "gaussian"]
@@ -37,17 +37,18 @@ Acquisition: TypeAlias = Literal["gamma", "conjugate", "gaussian"]
 Criterion: TypeAlias = Callable[[Posterior], tuple[Array, Array, Array]]
 """From a posterior at m points to the criterion and its derivatives in μ and s, each (m,)."""
 
-_TAIL = 3.0
-"""Where log h goes over from its definition to the continued fraction."""
+_TAIL = 8.0
+"""Where log h goes over from its definition, of which few digits cancel before, to the continued
+fraction."""
 
-_TAIL_TERMS = 24
-"""Levels of that fraction; u = -3 at large ν, its slowest case, needs about 20."""
+_TAIL_TERMS = 6
+"""Levels of that fraction; u = -8 at large ν, its slowest case, needs as many."""
 
 
 def log_h(u: Array, df: float) -> tuple[Array, Array]:
     r"""Compute the logarithm of :math:`h(u)` and its derivative, without cancellation.
 
-    For :math:`u > -3` by the definition, with :math:`h(u) = u + h(-u)` for positive ones.
+    For :math:`u > -8` by the definition, with :math:`h(u) = u + h(-u)` for positive ones.
     Below, with :math:`x = \nu / (\nu + u^2)`,
 
     .. math::

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 
 
 _SUFFICIENT = 1e-4
@@ -49,38 +50,39 @@ def ascend(
     """
     k, d = x.shape
     value, gradient = function(x)
-    inverse_hessian = np.zeros((k, d, d))
-    fresh = np.ones(k, dtype=bool)
     searching = np.isfinite(value)
+    free = _free(x, gradient, low, high)
+    length = np.sqrt((free * free).sum(axis=1))
+    # At first a multiple of the unit matrix, so that the first step has the length asked for.
+    inverse_hessian = (first_step / np.maximum(length, 1e-300))[:, None, None] * np.eye(d)
+    fresh = np.ones(k, dtype=np.bool_)
     step = np.ones(k)
     direction = np.zeros((k, d))
-    turning = searching.copy()
+    turning = searching
     for _ in range(rounds - 1):
         if turning.any():
-            blocked = ((x <= low) & (gradient < 0.0)) | ((x >= high) & (gradient > 0.0))
-            free = np.where(blocked, 0.0, gradient)
-            newton = np.where(blocked, 0.0, np.einsum("kij,kj->ki", inverse_hessian, free))
-            length = np.sqrt(np.einsum("ki,ki->k", free, free))
-            steepest = free * (first_step / np.maximum(length, 1e-300))[:, None]
-            chosen = np.where(fresh[:, None], steepest, newton)
-            direction = np.where(turning[:, None], chosen, direction)
+            free = _free(x, gradient, low, high)
+            newton = np.where(free != 0.0, (inverse_hessian @ free[:, :, None])[:, :, 0], 0.0)
+            direction = np.where(turning[:, None], newton, direction)
             step = np.where(turning, 1.0, step)
-            searching &= ~(turning & (length == 0.0))
+            searching = searching & ~(turning & ~newton.any(axis=1))
         if not searching.any():
             break
         moved = np.clip(x + step[:, None] * direction, low, high)
         moved = np.where(searching[:, None], moved, x)
         new_value, new_gradient = function(moved)
         s = moved - x
-        promised = np.einsum("ki,ki->k", gradient, s)
+        promised = (gradient * s).sum(axis=1)
         gain = new_value - value
         taken = searching & (gain >= _SUFFICIENT * promised) & (promised > 0.0)
         _learn_curvature(inverse_hessian, fresh, s, gradient - new_gradient, taken)
-        # A parabola through value, slope and new value says where to look on the same line.
-        excess = promised - gain
-        shrink = np.where(excess > 0.0, 0.5 * promised / np.maximum(excess, 1e-300), 0.3)
-        step = np.where(taken, step, step * np.clip(np.nan_to_num(shrink, nan=0.1), 0.1, 0.5))
-        searching &= ~(taken & (gain < tolerance)) & (step > 1e-6)
+        if not taken.all():
+            # A parabola through value, slope and new value says where to look on the same line.
+            excess = promised - gain
+            shrink = np.where(excess > 0.0, 0.5 * promised / np.maximum(excess, 1e-300), 0.3)
+            shrink = np.where(excess < np.inf, np.minimum(np.maximum(shrink, 0.1), 0.5), 0.1)
+            step = np.where(taken, step, step * shrink)
+        searching = searching & ~(taken & (gain < tolerance)) & (step > 1e-6)
         x = np.where(taken[:, None], moved, x)
         gradient = np.where(taken[:, None], new_gradient, gradient)
         value = np.where(taken, new_value, value)
@@ -88,28 +90,34 @@ def ascend(
     return x, value
 
 
-def _learn_curvature(H: Array, fresh: np.ndarray, s: Array, y: Array, taken: np.ndarray) -> None:
+def _free(x: Array, gradient: Array, low: float, high: float) -> Array:
+    """Return the gradient without what points out of the box, (k, d)."""
+    blocked = ((x <= low) & (gradient < 0.0)) | ((x >= high) & (gradient > 0.0))
+    free: Array = np.where(blocked, 0.0, gradient)
+    return free
+
+
+def _learn_curvature(H: Array, fresh: BoolArray, s: Array, y: Array, taken: BoolArray) -> None:
     """Update the inverse Hessians of the negated function in place, where a step was taken.
 
+    H: Inverse Hessians, (k, d, d).
+    fresh: Which of them have learned nothing yet, (k,).
     s: Steps, (k, d).
     y: Changes of the negated gradient over them, (k, d).
+    taken: Which steps were taken, (k,).
     """
-    sy = np.einsum("ki,ki->k", s, y)
-    yy = np.einsum("ki,ki->k", y, y)
+    sy = (s * y).sum(axis=1)
+    yy = (y * y).sum(axis=1)
     # Only where the function is concave along the step does the update stay positive definite.
-    good = taken & (sy > 1e-10 * np.sqrt(yy * np.einsum("ki,ki->k", s, s))) & (yy > 0.0)
+    good = taken & (sy > 1e-10 * np.sqrt(yy * (s * s).sum(axis=1))) & (yy > 0.0)
     if not good.any():
         return
     first = good & fresh
-    H[first] = (sy[first] / yy[first])[:, None, None] * np.eye(s.shape[1])
-    fresh &= ~good
-    rho = 1.0 / sy[good]
-    s, y, old = s[good], y[good], H[good]
-    Hy = np.einsum("kij,kj->ki", old, y)
-    factor = rho * (1.0 + rho * np.einsum("ki,ki->k", y, Hy))
-    cross = Hy[:, :, None] * s[:, None, :]
-    H[good] = (
-        old
-        + factor[:, None, None] * (s[:, :, None] * s[:, None, :])
-        - rho[:, None, None] * (cross + cross.transpose(0, 2, 1))
-    )
+    if first.any():
+        H[first] = (sy[first] / yy[first])[:, None, None] * np.eye(s.shape[1])
+        fresh &= ~good
+    rho = np.where(good, 1.0 / np.where(good, sy, 1.0), 0.0)[:, None]
+    s, y = np.where(good[:, None], s, 0.0), np.where(good[:, None], y, 0.0)
+    Hy = (H @ y[:, :, None])[:, :, 0]
+    rest = (1.0 + rho * (y * Hy).sum(axis=1)[:, None]) * s - Hy
+    H += (rho * s)[:, :, None] * rest[:, None, :] - (rho * Hy)[:, :, None] * s[:, None, :]
