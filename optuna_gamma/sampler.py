@@ -94,10 +94,12 @@ class GammaBOSampler(BaseSampler):
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
             baseline.
         prior: Prior of the precision of the standardised values.
-        n_startup_trials: Number of trials to complete before the first fit. Until then proposals
-            come from a scrambled Sobol sequence.
+        n_startup_trials: Number of trials to complete before the first fit. The first of them
+            is the middle of the search space (of the logarithm with ``log=True``), with random
+            categories; the others come from a scrambled Sobol sequence.
         independent_sampler: Sampler for the parameters that are not in every completed trial,
-            and for those of the first trial. Defaults to drawing them uniformly.
+            and for those of the first trial, which then is not the middle. Defaults to drawing
+            them uniformly.
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
@@ -204,8 +206,12 @@ class GammaBOSampler(BaseSampler):
                 study, trial, param_name, param_distribution
             )
         space = Space({param_name: param_distribution})
-        rng = self._rng(study, trial.number, param_name)
-        return space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[param_name]
+        cube = space.cube
+        if trial.number == 0 and not cube.is_categorical.any():
+            x = cube.snap(np.full((1, 1), 0.5))
+        else:
+            x = cube.from_unit(self._rng(study, trial.number, param_name).random((1, 1)))
+        return space.decode(x[0])[param_name]
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""

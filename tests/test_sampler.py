@@ -57,12 +57,31 @@ class TestGaussian(_Protocol):
 def test_start_up_is_a_sobol_sequence() -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0, n_startup_trials=64))
     study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1), n_trials=65)
-    # After the first, which is drawn before the space is known, each cell of a 4 x 4 grid holds
+    # After the first, which is the middle, each cell of a 4 x 4 grid holds
     # four points: random ones would not.
     cells = [(int(4 * t.params["x"]), int(4 * t.params["y"])) for t in study.trials[1:64]]
     counts = [cells.count((i, j)) for i in range(4) for j in range(4)]
     assert max(counts) == 4
     assert min(counts) >= 3
+
+
+def test_the_first_trial_is_the_middle() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("x", -1, 3)
+        trial.suggest_float("rate", 1e-5, 1e-1, log=True)
+        trial.suggest_int("units", 1, 100, log=True)
+        trial.suggest_int("layers", 2, 6)
+        trial.suggest_categorical("name", list("abcdefgh"))
+        return 0.0
+
+    names = set()
+    for seed in range(8):
+        study = optuna.create_study(sampler=GammaBOSampler(seed=seed))
+        study.optimize(objective, n_trials=1)
+        first = dict(study.trials[0].params)
+        names.add(first.pop("name"))
+        assert first == pytest.approx({"x": 1.0, "rate": 1e-3, "units": 10, "layers": 4})
+    assert len(names) > 1
 
 
 def test_running_trials_are_avoided() -> None:

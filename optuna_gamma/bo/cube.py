@@ -42,12 +42,17 @@ class Cube:
         return np.array(list(product(*(grid for grid in self.grids if grid is not None))))
 
     def from_unit(self, u: Array) -> Array:
-        """Map points of [0, 1]^d so that uniform ones become uniform over the cube, (m, d)."""
+        """Map points of [0, 1]^d to the cube, (m, d).
+
+        Uniform ones become uniform over categories and evenly spaced values; of others, such as
+        integers on a logarithmic scale, each gets the share of the scale that is nearest to it.
+        """
         x: Array = u.copy()
         for j, grid in enumerate(self.grids):
-            if grid is not None:
-                x[:, j] = grid[np.minimum((u[:, j] * len(grid)).astype(int), len(grid) - 1)]
-        return x
+            if grid is not None and len(grid) > 1:
+                low, high = 1.5 * grid[0] - 0.5 * grid[1], 1.5 * grid[-1] - 0.5 * grid[-2]
+                x[:, j] = low + u[:, j] * (high - low)
+        return self.snap(x)
 
     def snap(self, points: Array) -> Array:
         """Move points to the nearest ones of the cube, (m, d)."""

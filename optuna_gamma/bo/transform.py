@@ -20,10 +20,9 @@ def _spread(values: Array) -> tuple[Array, float, float, float]:
 
     Of halves no difference overflows, though the values be near the largest double.
     """
-    finite = values[np.isfinite(values)]
-    halves = 0.5 * np.minimum(values, finite.max())
-    median, worst, best = 0.5 * np.array([np.median(finite), finite.min(), finite.max()])
-    return halves, float(median), float(worst), float(best)
+    finite = 0.5 * values[np.isfinite(values)]
+    worst, best = float(finite.min()), float(finite.max())
+    return np.minimum(0.5 * values, best), float(np.median(finite)), worst, best
 
 
 def spoilt(values: Array) -> BoolArray:

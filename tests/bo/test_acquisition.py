@@ -18,7 +18,7 @@ from optuna_gamma.bo.process import Posterior
 
 
 DFS = [1.01, 1.5, 2.0, 3.0, 5.5, 10.0, 33.0, 99.0, 101.0, 500.0, 2e3, 1e4, 1e6]
-US = [-1e20, -1e10, -1e4, -100, -37, -10, -8.001, -8, -7.999, -5, -3, -1, -1e-3, 0, 0.5, 2, 10, 1e6]
+US = [-1e20, -1e10, -1e4, -100, -37, -10, -8.001, -8, -7.999, -3, -1, -1e-3, 0, 0.5, 2, 10, 1e6]
 
 
 def hyp2f1_one(a: mpmath.mpf, c: mpmath.mpf, x: mpmath.mpf) -> mpmath.mpf:
@@ -59,7 +59,7 @@ def test_log_h_against_high_precision(df: float) -> None:
         assert abs(s / log_slope - 1) <= 1e-9, (df, u)
 
 
-@pytest.mark.parametrize("u", [-1e6, -100, -37, -10, -8.001, -8, -7.999, -5, -3, -1, 0, 0.5, 2, 10])
+@pytest.mark.parametrize("u", [-1e6, -100, -37, -10, -8.001, -8, -7.999, -3, -1, 0, 0.5, 2, 10])
 def test_gaussian_log_h_against_high_precision(u: float) -> None:
     with mpmath.workdps(60):
         upper = mpmath.erfc(-mpmath.mpf(u) / mpmath.sqrt(2)) / 2

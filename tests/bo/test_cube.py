@@ -24,9 +24,17 @@ def test_size_and_points() -> None:
 
 
 def test_uniform_points_are_uniform_over_the_cube() -> None:
-    x = MIXED.from_unit(quasi_random(1200, 3, np.random.default_rng(0)))
-    assert {round(v / 1200, 2) for v in np.unique(x[:, 1], return_counts=True)[1]} == {0.33}
-    assert {round(v / 1200, 2) for v in np.unique(x[:, 2], return_counts=True)[1]} == {0.25}
+    even = Cube((np.array([0.0, 0.5, 1.0]), np.arange(4.0)), np.array([False, True]))
+    x = even.from_unit(quasi_random(1200, 2, np.random.default_rng(0)))
+    assert {round(v / 1200, 2) for v in np.unique(x[:, 0], return_counts=True)[1]} == {0.33}
+    assert {round(v / 1200, 2) for v in np.unique(x[:, 1], return_counts=True)[1]} == {0.25}
+
+
+def test_uneven_values_get_the_share_that_is_nearest_to_them() -> None:
+    x = MIXED.from_unit(np.random.default_rng(0).random((20_000, 3)))[:, 1]
+    # From -0.05 to 1.45, with borders at 0.05 and 0.55.
+    shares = np.unique(x, return_counts=True)[1] / len(x)
+    np.testing.assert_allclose(shares, [1 / 15, 5 / 15, 9 / 15], atol=0.01)
 
 
 def test_snap_takes_the_nearest_point() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -10,6 +11,7 @@ from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 
 
+@example([8.98e307, 8.99e307])
 @given(st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=30))
 def test_any_values_become_finite_and_keep_their_order(values: list[float]) -> None:
     y = standardize(np.array(values))
