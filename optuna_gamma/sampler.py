@@ -53,8 +53,8 @@ _MAX_ATTR_LENGTH = 2045
 _DETERMINISTIC_NOISE = 1e-6
 
 _REFIT_GROWTH = 1.05
-"""Hyper-parameters are fitted again when there are so many times more trials than at the last fit:
-each time up to 20 trials, every fifth time at 100."""
+"""Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
+but not before there are two more: every second time up to 40 trials, every fifth time at 100."""
 
 _MAX_TRIALS = 1000
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
@@ -78,9 +78,9 @@ class GammaBOSampler(BaseSampler):
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
-    Hyper-parameters are fitted again when there are 5 % more trials than at the last fit, to at
-    most 300 trials; of more than 1,000 trials the model sees the better half of a thousand and an
-    even choice of the others. So the time of a proposal is bounded.
+    Hyper-parameters are fitted again when there are 5 %, and two, more trials than at the last
+    fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
+    thousand and an even choice of the others. So the time of a proposal is bounded.
 
     The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
     trial's number and the trials in the storage. A study that is resumed goes on as if it had
@@ -259,7 +259,7 @@ class GammaBOSampler(BaseSampler):
         if known is not None and (len(known.theta) != cube.dim + 2 or n < known.n):
             known = None  # of another space
         kept = informative(seen.values, _MAX_TRIALS)
-        if known is not None and n < _REFIT_GROWTH * known.n:
+        if known is not None and n < max(known.n + 2, _REFIT_GROWTH * known.n):
             kept = kept[~np.isin(seen.numbers[kept], known.distrusted)]
             X, values, extra, _ = _observed(seen, kept)
             y = standardize(values)

@@ -120,8 +120,8 @@ def test_without_a_seed_one_is_shared_through_the_study(mixed: Objective) -> Non
         study.tell(trial, state=TrialState.FAIL)
     assert proposals[0] == proposals[1]
     other = optuna.create_study(study_name="s", sampler=GammaBOSampler())
-    other.optimize(mixed, n_trials=1)
-    assert other.trials[0].params != studies[0].trials[0].params
+    other.optimize(mixed, n_trials=2)
+    assert other.trials[1].params != studies[0].trials[1].params
 
 
 def test_reseeding_and_pickling(mixed: Objective) -> None:

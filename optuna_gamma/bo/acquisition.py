@@ -75,15 +75,13 @@ def log_h(u: Array, df: float) -> tuple[Array, Array]:
         Functions, 15.7.5.
     """
     u = np.asarray(u, dtype=np.float64)
-    value, slope = np.empty_like(u), np.empty_like(u)
-    tail = u < -_TAIL
-    body = ~tail
     body_h = _log_h_gaussian_body if math.isinf(df) else _log_h_body
     tail_h = _log_h_gaussian_tail if math.isinf(df) else _log_h_tail
-    if body.any():
-        value[body], slope[body] = body_h(u[body], df)
-    if tail.any():
-        value[tail], slope[tail] = tail_h(-u[tail], df)
+    tail = u < -_TAIL
+    if not tail.any():
+        return body_h(u, df)
+    value, slope = body_h(np.where(tail, 0.0, u), df)
+    value[tail], slope[tail] = tail_h(-u[tail], df)
     return value, slope
 
 

@@ -141,7 +141,7 @@ def fit(
             jac=True,
             method="L-BFGS-B",
             bounds=np.stack([low[free], high[free]], axis=1),
-            options={"maxiter": 50, "ftol": 1e-4, "gtol": 1e-3},
+            options={"maxiter": 50, "ftol": 1e-3, "gtol": 1e-2},
         )
         theta[free] = result.x
     mean_is_unknown = model.mean == "constant"

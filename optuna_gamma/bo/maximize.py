@@ -19,11 +19,11 @@ ENUMERABLE = 2048
 RELAXABLE = 8
 """Ordinal coordinates with more values than this move continuously and are then rounded."""
 
-N_GLOBAL = 256
-N_LOCAL = 128
+N_GLOBAL = 128
+N_LOCAL = 64
 N_SEARCHES = 4
 FIRST_STEP = 0.05
-ROUNDS = 15
+ROUNDS = 10
 TOLERANCE = 1e-3
 """Gain of log EI below which a search ends: a tenth of a per cent of the expected improvement."""
 

@@ -20,9 +20,10 @@ def _spread(values: Array) -> tuple[Array, float, float, float]:
 
     Of halves no difference overflows, though the values be near the largest double.
     """
-    finite = 0.5 * values[np.isfinite(values)]
-    worst, best = float(finite.min()), float(finite.max())
-    return np.minimum(0.5 * values, best), float(np.median(finite)), worst, best
+    finite = np.sort(0.5 * values[np.isfinite(values)])
+    worst, best = float(finite[0]), float(finite[-1])
+    median = 0.5 * float(finite[(len(finite) - 1) // 2] + finite[len(finite) // 2])
+    return np.minimum(0.5 * values, best), median, worst, best
 
 
 def spoilt(values: Array) -> BoolArray:
