@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import optuna
@@ -48,6 +50,16 @@ def coordination(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) 
 
 
 @app.command()
+def ablation(
+    preset: PresetOption = Preset.smoke,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
+    out: OutOption = RESULTS,
+) -> None:
+    """Change one part of the sampler at a time, and see what it was worth."""
+    _samplers("ablation").main(preset, jobs, out)
+
+
+@app.command()
 def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Time a proposal, beside GPSampler in the same process."""
     overhead_.run(preset, out)
@@ -88,15 +100,7 @@ def samplers(
     out: OutOption = RESULTS,
 ) -> None:
     """Compare samplers; finished runs are kept, and the same command goes on where it ended."""
-    # Not above: it imports what takes seconds, and nothing else needs it.
-    try:
-        from benchmarks.samplers import benchmark
-    except ModuleNotFoundError as error:
-        raise typer.BadParameter(
-            f"This needs {error.name}, which is not installed: pip install -e '.[bench]'."
-        ) from error
-
-    benchmark.main(
+    _samplers("benchmark").main(
         suites=suite or (),
         preset=preset,
         samplers=_split(samplers),
@@ -122,6 +126,16 @@ def thesis(
     """Repeat the experiments of the thesis."""
     del table
     thesis_.figures_12_13(preset, out)
+
+
+def _samplers(name: str) -> ModuleType:
+    """Import a module of the samplers' benchmark, late: that takes seconds."""
+    try:
+        return import_module(f"benchmarks.samplers.{name}")
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(
+            f"This needs {error.name}, which is not installed: pip install -e '.[bench]'."
+        ) from error
 
 
 def _split(listed: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.record import Preset
 from benchmarks.samplers.contenders import CONTENDERS
+from benchmarks.samplers.run import ENTRANTS
 from benchmarks.samplers.run import Job
 from benchmarks.samplers.suites import select
 
@@ -111,7 +112,7 @@ def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
         for problem in select(suite, plan.dimensions, plan.instances, plan.problems):
             for label, version in versions.items():
                 sampler = label.partition("@")[0]
-                contender = CONTENDERS[sampler]
+                contender = ENTRANTS[sampler]
                 if contender.is_slow and (seed > 0 or problem not in slow):
                     continue
                 trials = min(plan.trials, plan.slow_trials) if contender.is_slow else plan.trials

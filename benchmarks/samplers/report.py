@@ -58,7 +58,7 @@ def report(records: Sequence[RunRecord], slow: Collection[str], out: Path, prese
             title="Targets",
             rows=rows,
             seeds=_seeds(records),
-            packages=_installed(),
+            packages=installed(),
             notes=f"{sum(row['met'] == 'yes' for row in rows)} of {len(rows)} met.",
         )
         record.save(out)
@@ -76,7 +76,7 @@ def _report_suite(
         title=f"{suite}: mean rank and mean log10 regret",
         rows=rows,
         seeds=_seeds(runs),
-        packages=_installed(),
+        packages=installed(),
         notes=(
             "rank n, regret n: after n trials, over the runs that all samplers have; ms: median "
             "time of a proposal."
@@ -205,6 +205,7 @@ def _seeds(runs: Sequence[RunRecord]) -> list[int]:
     return sorted({run.seed for run in runs})
 
 
-def _installed() -> list[str]:
+def installed() -> list[str]:
+    """List those of the packages whose versions matter that are installed."""
     present = {distribution.name for distribution in distributions()}
     return [name for name in PACKAGES if name in present]

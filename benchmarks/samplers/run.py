@@ -25,6 +25,11 @@ from benchmarks.samplers.record import Key
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.record import shorten
 from benchmarks.samplers.setting import Setting
+from benchmarks.samplers.variants import VARIANTS
+
+
+ENTRANTS = CONTENDERS | VARIANTS
+"""All that can run, by the label that tables and files bear."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def run(job: Job) -> RunRecord:
     start = time.perf_counter()
     study = optuna.create_study(
         study_name=study_name(problem, job.seed),
-        sampler=CONTENDERS[job.sampler].make(Setting(space, seed, job.trials)),
+        sampler=ENTRANTS[job.sampler].make(Setting(space, seed, job.trials)),
     )
     spent = time.perf_counter() - start
     evaluate = problem.start(seed)
@@ -148,7 +153,7 @@ def run_all(jobs: Sequence[Job], processes: int) -> Iterator[RunRecord | Failure
 
 
 def _attempt(job: Job) -> RunRecord | Failure:
-    contender = CONTENDERS.get(job.sampler)
+    contender = ENTRANTS.get(job.sampler)
     if contender and contender.is_ours and contender.versions() != job.version:
         return Failure(job, "The sources changed when the benchmark started: start it again.")
     try:
