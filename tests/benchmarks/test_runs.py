@@ -12,13 +12,13 @@ from benchmarks.__main__ import app
 from benchmarks.record import Preset
 from benchmarks.samplers.benchmark import collect
 from benchmarks.samplers.contenders import Contender
-from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.plan import budgets
 from benchmarks.samplers.plan import jobs
 from benchmarks.samplers.plan import Plan
 from benchmarks.samplers.plan import PLANS
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.record import Store
+from benchmarks.samplers.run import ENTRANTS
 from benchmarks.samplers.run import Job
 from benchmarks.samplers.run import run
 from benchmarks.samplers.setting import Setting
@@ -56,7 +56,7 @@ def test_seeds_are_paired(monkeypatch: pytest.MonkeyPatch) -> None:
         return RandomSampler(seed=setting.seed)
 
     for name in ("one", "two"):
-        monkeypatch.setitem(CONTENDERS, name, Contender(make, lambda: "1"))
+        monkeypatch.setitem(ENTRANTS, name, Contender(make, lambda: "1"))
     first, second, other = (
         run(Job(name, "1", Bbob(8, 1, 2), seed, 5))
         for name, seed in (("one", 0), ("two", 0), ("one", 1))

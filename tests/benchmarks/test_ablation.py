@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.samplers.run import ENTRANTS
+from benchmarks.samplers.setting import Setting
+from benchmarks.samplers.variants import VARIANTS
+from optuna_gamma import sampler
+from optuna_gamma.bo import maximize
+
+
+def _proposals(label: str) -> list[dict[str, Any]]:
+    """Start and propose, before and after an even history with a value that contradicts it."""
+    space = {name: FloatDistribution(0, 1) for name in "xy"}
+    study = optuna.create_study(sampler=ENTRANTS[label].make(Setting(space, 1, 40)))
+
+    def value(x: float, y: float) -> float:
+        return (x - 0.3) ** 2 + 10 * (y - 0.6 * x) ** 2
+
+    def go_on() -> None:
+        for _ in range(10):
+            trial = study.ask(space)
+            study.tell(trial, value(**trial.params))
+
+    go_on()
+    for i, j in product(range(5), repeat=2):
+        params = {"x": i / 4, "y": j / 4}
+        contradicts = (i, j) == (2, 1)
+        study.add_trial(
+            create_trial(
+                params=params,
+                distributions=space,
+                value=value(**params) - 3 * contradicts,
+            )
+        )
+    go_on()
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("label", sorted(VARIANTS))
+def test_each_variant_proposes_otherwise(label: str) -> None:
+    assert _proposals(label) != _proposals("gamma")
+
+
+def test_nothing_stays_changed() -> None:
+    before = sampler.maximize, maximize.ROUNDS, sampler.standardize
+    _proposals("trust region")
+    _proposals("search effort x 4")
+    _proposals("copula")
+    assert (sampler.maximize, maximize.ROUNDS, sampler.standardize) == before
+
+
+def test_the_command_writes_a_table_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.samplers import ablation
+
+    chosen = {name: VARIANTS[name] for name in ("copula", "start-up 8")}
+    monkeypatch.setattr(ablation, "VARIANTS", chosen)
+    command = ["ablation", "--preset", "smoke", "--jobs", "1", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    table = (tmp_path / "ablation-bbob-smoke.md").read_text()
+    for name in chosen:
+        assert f"| {name} |" in table
+    files = sorted((tmp_path / "ablation").glob("*.jsonl"))
+    assert len(files) == 3
+    sizes = [file.stat().st_size for file in files]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert [file.stat().st_size for file in files] == sizes
