@@ -27,11 +27,14 @@ from benchmarks.samplers.variants import VARIANTS
 
 BUDGETS = (12, 30, 50, 100)
 
+NOISY_FUNCTIONS = tuple(f"f{number}-*" for number in range(101, 131, 4))
+"""Gaussian, uniform and Cauchy noise in turn."""
+
 PLANS: dict[Preset, dict[str, Plan]] = {
     Preset.smoke: {"bbob": Plan(15, dimensions=(2,), instances=(21,), problems=("f01-*",))},
     Preset.cpu: {
         "bbob": Plan(100, dimensions=(2, 5, 10), instances=(21,)),
-        "bbob-noisy": Plan(50, dimensions=(2, 5), instances=(11,)),
+        "bbob-noisy": Plan(50, dimensions=(2, 5), instances=(11,), problems=NOISY_FUNCTIONS),
     },
     Preset.paper: {
         "bbob": Plan(100, dimensions=(2, 5, 10, 20), instances=tuple(range(21, 29))),
