@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from benchmarks.chaos.server import CALLS_FILE
 from benchmarks.chaos.server import open_storage
+from benchmarks.chaos.server import STOPS_FILE
 from benchmarks.chaos.server import WorkerOptions
 from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import StagedSchedule
@@ -23,7 +24,7 @@ from optuna_gamma.staged.directory import RunDirectory
 
 CHECKPOINTS = "checkpoints"
 
-_NOT_COMPARED = ("journal.log", "journal.log.lock", "run.json", CALLS_FILE)
+_NOT_COMPARED = ("journal.log", "journal.log.lock", "run.json", CALLS_FILE, STOPS_FILE)
 """Files that hold times and process ids; whoever writes next removes a dead worker's lock."""
 
 
@@ -68,6 +69,12 @@ def calls(worker: WorkerOptions) -> Counter[str]:
     """Count the objective's calls by "stage trial"."""
     path = Path(worker.folder) / CALLS_FILE
     return Counter(path.read_text().split("\n")[:-1] if path.exists() else [])
+
+
+def n_stops(worker: WorkerOptions) -> int:
+    """Count how often workers stopped themselves."""
+    path = Path(worker.folder) / STOPS_FILE
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+import itertools
 from pathlib import Path
 import random
 import shutil
@@ -23,11 +24,13 @@ import time
 from typing import Any
 
 from benchmarks.chaos.check import differences
+from benchmarks.chaos.check import n_stops
 from benchmarks.chaos.check import result
 from benchmarks.chaos.check import Snapshot
 from benchmarks.chaos.check import violations
 from benchmarks.chaos.points import COMMIT_POINTS
-from benchmarks.chaos.server import CALLS_FILE
+from benchmarks.chaos.points import JOURNAL_POINTS
+from benchmarks.chaos.server import DISK_FULL
 from benchmarks.chaos.server import fork_server
 from benchmarks.chaos.server import Run
 from benchmarks.chaos.server import WorkerOptions
@@ -36,21 +39,28 @@ from benchmarks.record import Preset
 from benchmarks.record import Record
 
 
-KILLS = {Preset.smoke: (8, 1), Preset.cpu: (60, 5), Preset.paper: (200, 20)}
-"""Kills at random times, and at each commit point, in all."""
+KILLS = {Preset.smoke: (8, 1, 1), Preset.cpu: (60, 5, 8), Preset.paper: (200, 20, 24)}
+"""Kills at random times, and at each commit point, in all; workers to be stopped and woken on each
+storage."""
 
 SHARES = {("journal", 1): 0.4, ("journal", 4): 0.2, ("postgresql", 1): 0.2, ("postgresql", 4): 0.2}
 """Of the kills: by storage and number of workers."""
 
 RANDOM, WOKEN = "random time", "woken"
-_OTHERS = ("lock", "torn line")
-_NTH = {"promotion": 2, "lock": 60, "torn line": 60}
+_NTH = {"promotion": 2, "lock": 60, "torn line": 60, "full disk": 60}
 """How often a point is passed at most before the kill; 5 times elsewhere."""
+
+WOKEN_AT = ("load", *COMMIT_POINTS, "schedule")
+"""Where workers are stopped; on a journal with its lock in their hands, too."""
 
 _KILLED = -signal.SIGKILL
 _MAX_ROUNDS = 12
 _PAUSE_SECONDS = 0.01
-_SHORT_LEASE = {"lease.GRACE_SECONDS": 1.0, "lease.BEAT_SECONDS": 0.1}
+_SHORT_LEASE = {
+    "lease.GRACE_SECONDS": 1.0,
+    "lease.BEAT_SECONDS": 0.1,
+    "storage.LOCK_GRACE_SECONDS": 0.5,
+}
 
 
 def run(preset: Preset, out: Path) -> None:
@@ -59,25 +69,26 @@ def run(preset: Preset, out: Path) -> None:
     Raises:
         SystemExit: If anything was wrong.
     """
-    n_random, n_point = KILLS[preset]
+    n_random, n_point, n_woken = KILLS[preset]
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         server = stack.enter_context(fork_server())
         create_database = stack.enter_context(postgresql())
         for (storage, n_workers), share in SHARES.items():
             started = time.perf_counter()
+            on_journal = JOURNAL_POINTS if storage == "journal" else ()
             wanted = Counter({RANDOM: _share(n_random, share)})
-            wanted.update({point: _share(n_point, share) for point in COMMIT_POINTS})
-            if storage == "journal":
-                wanted.update({point: _share(n_point, share) for point in _OTHERS})
+            wanted.update({p: _share(n_point, share) for p in (*COMMIT_POINTS, *on_journal)})
             chaos = Chaos(server, n_workers, random.Random(f"{storage}/{n_workers}"))
             while chaos.remaining(wanted):
                 chaos.campaign(create_database() if storage == "postgresql" else None, wanted)
-            while n_workers > 1 and chaos.done[WOKEN] < _share(n_point, share):
-                chaos.wake(create_database() if storage == "postgresql" else None)
+            places = itertools.cycle((*WOKEN_AT, "lock") if on_journal else WOKEN_AT)
+            while n_workers > 1 and chaos.done[WOKEN] < n_woken:
+                chaos.wake(create_database() if storage == "postgresql" else None, next(places))
+            kinds = (RANDOM, *COMMIT_POINTS, *JOURNAL_POINTS, WOKEN)
             rows.append(
                 {"storage": storage, "workers": n_workers, "runs": chaos.n_campaigns}
-                | {kind: chaos.done[kind] for kind in (RANDOM, *COMMIT_POINTS, *_OTHERS, WOKEN)}
+                | {kind: chaos.done[kind] for kind in kinds}
                 | {"violations": len(chaos.violations)}
                 | {"s": round(time.perf_counter() - started)}
             )
@@ -144,27 +155,30 @@ class Chaos:
                     break
                 chosen = self.rng.choices(kinds, k=self.n_workers)
                 codes = self.server(*(self._victim(worker, kind, number) for kind in chosen))
-                self.done.update(
-                    kind for kind, code in zip(chosen, codes, strict=True) if code == _KILLED
-                )
-                n_killed += codes.count(_KILLED)
+                hit = [
+                    kind
+                    for kind, code in zip(chosen, codes, strict=True)
+                    if code == (DISK_FULL if kind == "full disk" else _KILLED)
+                ]
+                self.done.update(hit)
+                n_killed += len(hit)
                 before = self._compare(worker, before, codes)
                 if 0 in codes:
                     break
             self._finish(worker, before, n_killed)
 
-    def wake(self, storage: str | None) -> None:
-        """Stop a worker in a trial until its lease is over and the others are done; wake it."""
+    def wake(self, storage: str | None, point: str) -> None:
+        """Stop workers at a point until their leases are over and the last is done; wake them."""
         self.n_campaigns += 1
         with _folder() as folder:
-            worker = WorkerOptions(str(folder), storage=storage, constants=_SHORT_LEASE)
-            stopping = replace(worker, stop=(1, 3), pause=_PAUSE_SECONDS)
-            # Whoever is the first to run that trial stops.
-            codes = self.server(*[stopping] * (self.n_workers - 1), worker)
-            n_calls = (folder / CALLS_FILE).read_text().split("\n").count("1 3")
-            self.done[WOKEN] += n_calls - 1
+            worker = WorkerOptions(
+                str(folder), storage=storage, constants=_SHORT_LEASE, pause=_PAUSE_SECONDS
+            )
+            nths = [self.rng.randint(1, _NTH.get(point, 5)) for _ in range(self.n_workers - 1)]
+            codes = self.server(*(replace(worker, stop=(point, nth)) for nth in nths), worker)
+            self.done[WOKEN] += n_stops(worker)
             self._compare(worker, None, codes)
-            self._finish(worker, None, n_calls - 1)
+            self._finish(worker, None, n_stops(worker))
 
     def _victim(self, worker: WorkerOptions, kind: str, number: int) -> WorkerOptions:
         if kind == RANDOM:
@@ -186,7 +200,7 @@ class Chaos:
     def _compare(
         self, worker: WorkerOptions, before: Snapshot | None, codes: list[int]
     ) -> Snapshot | None:
-        if not set(codes) <= {0, _KILLED}:
+        if not set(codes) <= {0, _KILLED, DISK_FULL}:
             self.violations.append(f"workers ended with {codes}")
         now = Snapshot.of(worker)
         if before is not None:

@@ -1,13 +1,17 @@
-"""Opening a storage that others open, and make the tables of, at the same moment."""
+"""Databases: opening one that others open at the same moment, and saying why one fails."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 import random
 import time
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.storages import get_storage
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 
 _MAX_ATTEMPTS = 10
@@ -35,3 +39,23 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
 def _is_made_meanwhile(error: DBAPIError) -> bool:
     text = str(error.orig).lower()
     return "exist" in text or "duplicate" in text or "unique" in text
+
+
+@contextmanager
+def explaining() -> Iterator[None]:
+    """Say why a database fails in the block; Optuna says that the data may be invalid.
+
+    Raises:
+        optuna.exceptions.StorageInternalError: Instead of Optuna's, with what the database said.
+    """
+    try:
+        yield
+    except StorageInternalError as error:
+        cause = error.__cause__
+        if not isinstance(cause, SQLAlchemyError):
+            raise
+        # Only the driver's words: SQLAlchemy's own add the statement and its values.
+        said = str(cause.orig if isinstance(cause, DBAPIError) else cause).strip()
+        raise StorageInternalError(
+            f"The storage failed: {said}. Once that is mended the same command resumes the run."
+        ) from error

@@ -22,6 +22,7 @@ from optuna_gamma.staged.checkpoint import FOLDER
 from optuna_gamma.staged.checkpoint import load_checkpoint
 from optuna_gamma.staged.checkpoint import parse_checkpoint_name
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.database import explaining
 from optuna_gamma.staged.database import open_storage
 from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.identity import RunIdentity
@@ -152,12 +153,15 @@ class StagedStudy:
             RuntimeError: If the objective does not save, or no trial of a stage can be promoted.
             ~optuna_gamma.staged.checkpoint.CheckpointError: If a checkpoint is missing or damaged,
                 or cannot be written.
+            OSError: If the journal or ``schedule.json`` cannot be written.
+            optuna.exceptions.StorageInternalError: If the database fails or is out of reach.
         """
         started = time.monotonic()
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {objective!r}.")
         plan = Plan(n_stages, n_trials, tuple(enqueue or ()))
         with (
+            explaining(),
             Interrupt() as interrupt,
             Progress(self._run, n_stages, n_trials, show_progress_bar) as bar,
         ):

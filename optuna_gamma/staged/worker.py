@@ -16,6 +16,7 @@ import random
 import time
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
@@ -224,6 +225,8 @@ class Worker:
         ended: Exception | None = None
         try:
             value = self._task.objective(trial, stage)
+        except StorageInternalError:
+            raise  # a database out of reach says nothing of the trial, whatever `catch` holds
         except expected as error:
             ended = error
         broken = trial.error or weights.error
