@@ -123,10 +123,12 @@ class StagedStudy:
         on this machine is recognised at once, elsewhere after 60 seconds without a sign of life.
 
         A trial that raises one of ``catch``, or returns NaN, fails; it counts, as a pruned trial
-        does, and is never promoted. Any other exception ends this call and leaves the trial to be
-        run again. Ctrl-C, if this is the main thread, ends it after the trial in flight, without
-        an exception; a second Ctrl-C at once, with :exc:`KeyboardInterrupt`, and that trial will
-        be run again. ``trial.study.stop()`` ends it after the trial too.
+        does, and is never promoted. Its user attribute ``"failure"`` says why: the exception, or
+        what an objective that returns NaN has set there. Any other exception ends this call and
+        leaves the trial to be run again. Ctrl-C, if this is the main thread, ends it after the
+        trial in flight, without an exception; a second Ctrl-C at once, with
+        :exc:`KeyboardInterrupt`, and that trial will be run again. ``trial.study.stop()`` ends it
+        after the trial too.
 
         Args:
             objective: Called with a :class:`optuna.trial.Trial` and a :class:`Stage`. It goes on

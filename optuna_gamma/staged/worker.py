@@ -70,6 +70,10 @@ class Task:
     on_progress: Callable[[int, Ledger], None]
 
 
+class _NoValueError(Exception):
+    """The objective returned NaN; the message says why, if the objective did."""
+
+
 class StageStudy(optuna.Study):
     """A stage's study while one of its trials runs: :meth:`stop` ends the staged study's loop."""
 
@@ -241,7 +245,8 @@ class Worker:
                 f"The objective must return one number, the trial's value, but returned {value!r}."
             ) from None
         if math.isnan(value):
-            return ValueError("The objective returned NaN.")
+            said = trial.user_attrs.get(FAILURE_KEY)
+            return _NoValueError("The objective returned NaN." if said is None else str(said))
         if weights.sha256 is None:
             raise RuntimeError(
                 "The objective returned a value without having called `stage.save`: the weights "
@@ -263,8 +268,7 @@ class Worker:
         if isinstance(outcome, optuna.TrialPruned):
             return study.tell(trial, state=TrialState.PRUNED)
         if isinstance(outcome, Exception):
-            reason = f"{type(outcome).__name__}: {outcome}"[:500]
-            trial.set_user_attr(FAILURE_KEY, reason)
+            trial.set_user_attr(FAILURE_KEY, _reason(outcome)[:500])
             return study.tell(trial, state=TrialState.FAIL)
         key, result = result_attr(lease.id, outcome, weights.commit())
         storage.set_trial_system_attr(trial._trial_id, key, result)
@@ -294,10 +298,15 @@ def _log(number: int, trial: FrozenTrial, outcome: float | Exception) -> None:
     else:
         assert isinstance(outcome, Exception)
         _logger.warning(
-            f"{name} failed with parameters: {trial.params} because of the following error: "
-            f"{outcome!r}.",
+            f"{name} failed with parameters: {trial.params}. {_reason(outcome)}",
             exc_info=outcome if outcome.__traceback__ is not None else None,
         )
+
+
+def _reason(outcome: Exception) -> str:
+    if isinstance(outcome, _NoValueError):
+        return str(outcome)
+    return f"{type(outcome).__name__}: {outcome}"
 
 
 def _nothing_to_promote(number: int, ledger: Ledger) -> RuntimeError:
