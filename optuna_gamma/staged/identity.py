@@ -33,6 +33,8 @@ class RunIdentity:
         direction: ``"maximize"`` or ``"minimize"``.
         seed: Seed of the run.
         keep: Which promoted checkpoints stay: ``"last"`` or ``"all"``.
+        journal: Whether its studies are in the directory's own journal. If not, a worker that is
+            given no storage would begin another run beside this one.
         fingerprint: What else defines the run, as JSON, or :obj:`None`.
     """
 
@@ -41,6 +43,7 @@ class RunIdentity:
     direction: Direction
     seed: int
     keep: Retention
+    journal: bool
     fingerprint: dict[str, Any] | None = None
 
     @staticmethod
@@ -49,6 +52,7 @@ class RunIdentity:
         direction: str,
         seed: int,
         keep: str,
+        journal: bool,
         fingerprint: Mapping[str, Any] | None,
     ) -> RunIdentity:
         """Check the parts of a definition and draw an id.
@@ -76,7 +80,15 @@ class RunIdentity:
                 fingerprint = json.loads(json.dumps(dict(fingerprint), allow_nan=False))
             except (TypeError, ValueError) as error:
                 raise TypeError(f"`fingerprint` must be JSON serializable: {error}.") from error
-        return RunIdentity(uuid.uuid4().hex, study_name, direction, seed, keep, fingerprint)  # type: ignore[arg-type]
+        return RunIdentity(
+            id=uuid.uuid4().hex,
+            study_name=study_name,
+            direction=direction,  # type: ignore[arg-type]
+            seed=seed,
+            keep=keep,  # type: ignore[arg-type]
+            journal=journal,
+            fingerprint=fingerprint,  # type: ignore[arg-type]
+        )
 
     @staticmethod
     def read(directory: RunDirectory) -> RunIdentity | None:
@@ -109,6 +121,12 @@ class RunIdentity:
             for name in ("study_name", "direction", "seed", "keep")
             if getattr(self, name) != getattr(given, name)
         ]
+        if self.journal != given.journal:
+            there, here = (
+                "the directory's journal (None)" if journal else "another one"
+                for journal in (self.journal, given.journal)
+            )
+            found.append(f"`storage` is {there} there, but {here} was given")
         if self.fingerprint is None or given.fingerprint is None:
             if self.fingerprint != given.fingerprint:
                 found.append(

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from dataclasses import dataclass
 import functools
 from typing import Any
+from typing import Literal
 
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -31,15 +32,24 @@ RECORD_KEY = "gamma:trial"
 _RESULT_KEY = "gamma:result:"
 
 
+Kind = Literal["probe"]
+"""What a trial is for. A probe counts against the budget and may be promoted; trials of other
+kinds, such as a further run of a stage's winner, would not, and are left alone here. Who writes
+them first has to raise the schema version of ``run.json``, so that workers which do not know them
+stay away."""
+
+
 @dataclass(frozen=True)
 class Parent:
-    """The checkpoint a trial starts from: a trial of the stage before.
+    """The checkpoint a trial starts from.
 
     Attributes:
-        trial: Number of that trial in its study.
+        stage: Number of the stage that made it; so far always the one before the trial's.
+        trial: Number of the trial that made it, in its study.
         sha256: Hash of its checkpoint.
     """
 
+    stage: int
     trial: int
     sha256: str
 
@@ -54,12 +64,14 @@ class TrialRecord:
         n_stages: Stages of the run as its worker was asked for.
         parent: Where the trial starts, :obj:`None` in stage 0. Kept per trial, so that trials of
             one stage may come to start from different ones.
+        kind: What the trial is for.
     """
 
     run: str
     n_trials: int
     n_stages: int
     parent: Parent | None
+    kind: Kind = "probe"
 
     @staticmethod
     def of(trial: FrozenTrial) -> TrialRecord | None:
@@ -68,7 +80,7 @@ class TrialRecord:
         if value is None:
             return None
         parent = Parent(**value["parent"]) if value["parent"] is not None else None
-        return TrialRecord(value["run"], value["n_trials"], value["n_stages"], parent)
+        return TrialRecord(**{**value, "parent": parent})
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as a JSON value."""
@@ -113,7 +125,9 @@ class Ledger:
         ours = [
             (trial, record)
             for trial, record in records
-            if record["run"] == run and trial.state != TrialState.WAITING
+            if record["run"] == run
+            and record["kind"] == "probe"
+            and trial.state != TrialState.WAITING
         ]
         self.n_stages: int = max((record["n_stages"] for _, record in ours), default=0)
         """The most stages that a worker of this stage was asked for."""
@@ -129,6 +143,8 @@ class Ledger:
             self.budget = max(self.budget, record["n_trials"])
         self.trials = tuple(trial for trial, _ in ours[: self.budget])
         """The trials that count, by their ranks."""
+        self.surplus = tuple(t for t, _ in ours[self.budget :] if t.state == TrialState.RUNNING)
+        """Those that came too late, and that their workers have not parked yet."""
 
     @functools.cached_property
     def unfinished(self) -> tuple[FrozenTrial, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 import os
 import time
 from typing import Any
@@ -279,7 +280,7 @@ def create_staged_study(
             staged = create_staged_study(study_name="mnist", directory="runs/mnist")
             staged.optimize(objective, n_stages=10, n_trials=12)
     """
-    given = RunIdentity.new(study_name, direction, seed, keep, fingerprint)
+    given = RunIdentity.new(study_name, direction, seed, keep, storage is None, fingerprint)
     place = _check_common(storage, directory, sampler)
     found = RunIdentity.read(place)
     _refuse_different(found, given, place)
@@ -335,7 +336,7 @@ def load_staged_study(
     found = RunIdentity.read(place)
     if found is None:
         raise KeyError(f"{place} holds no staged study.")
-    given = RunIdentity.new(study_name, found.direction, found.seed, found.keep, found.fingerprint)
+    given = replace(found, study_name=study_name, journal=storage is None)
     _refuse_different(found, given, place)
     existing = _existing_storage(storage, place)
     run = Run(found, existing, place) if existing is not None else None

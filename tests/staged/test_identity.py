@@ -128,6 +128,21 @@ def test_a_directory_whose_storage_is_gone_is_refused(
     assert content(tmp_path) == before
 
 
+def test_a_worker_that_was_not_given_the_storage_begins_no_run_beside(
+    create: Create, tmp_path: Path
+) -> None:
+    """Before there is a checkpoint that would tell."""
+    storage = f"sqlite:///{tmp_path}/study.db"
+    create(storage=storage)
+    for load in (create, lambda: load_staged_study(study_name="run", directory=tmp_path / "run")):
+        with pytest.raises(ValueError, match="`storage` is another one there, but the dir"):
+            load()
+    assert not (tmp_path / "run" / "journal.log").exists()
+    create(study_name="two", directory=tmp_path / "two")
+    with pytest.raises(ValueError, match=r"\(None\) there, but another one was given"):
+        create(study_name="two", directory=tmp_path / "two", storage=storage)
+
+
 def test_a_damaged_run_json_is_named(create: Create, tmp_path: Path) -> None:
     create()
     path = tmp_path / "run" / "run.json"

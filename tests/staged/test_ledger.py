@@ -102,6 +102,22 @@ def test_trials_of_others_do_not_count() -> None:
     assert read([other_run, trial(3, 1.0)]).owner == "other"
 
 
+def test_trials_that_are_no_probes_neither_count_nor_are_promoted() -> None:
+    """Room for a further run of a stage's winner after its probes."""
+    further = trial(1, 99.0, budget=9)
+    further.system_attrs[RECORD_KEY]["kind"] = "a kind of a later version"
+    trials = [trial(0, 1.0), further, trial(2, 2.0), trial(3, 0.0)]
+    ledger = read(trials)
+    assert [t.number for t in ledger.trials] == [0, 2, 3]
+    assert ledger.promoted == trials[2]
+
+
+def test_a_trial_that_came_too_late_and_still_runs_is_surplus() -> None:
+    trials = [trial(n, 1.0) for n in range(3)]
+    late, parked = trial(3, state=RUNNING), trial(4, state=WAITING)
+    assert read([*trials, late, parked]).surplus == (late,)
+
+
 def test_a_trial_that_counts_extends_the_stage_and_a_late_one_does_not() -> None:
     assert read([trial(0, 1.0), trial(1, 1.0, budget=5)]).budget == 5
     spent = [trial(0, 1.0), trial(1, 1.0), trial(2, 1.0)]
@@ -168,6 +184,6 @@ def test_a_value_goes_with_the_weights_that_had_it() -> None:
 
 
 def test_records_are_read_back() -> None:
-    record = TrialRecord("run", 12, 10, Parent(3, "a" * 64))
+    record = TrialRecord("run", 12, 10, Parent(8, 3, "a" * 64))
     made = create_trial(value=0.0, system_attrs={RECORD_KEY: record.to_json()})
     assert TrialRecord.of(made) == record

@@ -109,7 +109,7 @@ def test_a_storage_that_was_tampered_with_cannot_reach_outside(
         stage = 1
     elif place == "parent":
         lease = {**lease, "released": True}
-        record = {**record, "parent": {"trial": 0, "sha256": evil}}
+        record = {**record, "parent": {"stage": 0, "trial": 0, "sha256": evil}}
         stage = 1
     staged._run.open_stage(stage)
     study = staged.studies[stage]
