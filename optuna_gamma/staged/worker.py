@@ -26,6 +26,7 @@ from optuna_gamma.staged.claim import Claims
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.staged.claim import Plan
 from optuna_gamma.staged.interrupt import Interrupt
+from optuna_gamma.staged.lease import GRACE_SECONDS
 from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.ledger import Ledger
 from optuna_gamma.staged.ledger import result_attr
@@ -160,9 +161,10 @@ class Worker:
                 self._run_trial(number, *claimed)
             elif len(ledger.trials) == ledger.budget:
                 if delay == 0.0:
-                    _logger.info(
+                    _logger.warning(
                         f"Stage {number}: waiting for {len(ledger.unfinished)} trial(s) that "
-                        "other workers run."
+                        f"other workers run; one that shows no sign of life for {GRACE_SECONDS:g} "
+                        "seconds will be taken over."
                     )
                 delay = min(2.0 * delay + 0.05, _MAX_WAIT_SECONDS)
                 # Workers that woke up together should not stay together.
