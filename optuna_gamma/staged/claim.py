@@ -41,11 +41,13 @@ class Plan:
         n_stages: Stages of the run.
         n_trials: Trials of each stage, of all workers together.
         enqueue: Parameters of the first trials of each stage.
+        fingerprint: What the objective says that it is, if it does.
     """
 
     n_stages: int
     n_trials: int
     enqueue: tuple[Mapping[str, Any], ...] = ()
+    fingerprint: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_stages", "n_trials"):
@@ -133,6 +135,7 @@ class Claims:
             n_trials=max(self._plan.n_trials, ledger.budget),
             n_stages=max(self._plan.n_stages, ledger.n_stages),
             parent=self._parent(stage),
+            fingerprint=None if stage > 0 or ledger.trials else self._plan.fingerprint,
         )
         study_id = self._run.study_id(stage)
         assert study_id is not None

@@ -75,11 +75,7 @@ class RunIdentity:
         if fingerprint is not None:
             if not isinstance(fingerprint, Mapping):
                 raise TypeError(f"`fingerprint` must be a dict or None, but got {fingerprint!r}.")
-            try:
-                # As it will be read back: tuples become lists, keys strings.
-                fingerprint = json.loads(json.dumps(dict(fingerprint), allow_nan=False))
-            except (TypeError, ValueError) as error:
-                raise TypeError(f"`fingerprint` must be JSON serializable: {error}.") from error
+            fingerprint = as_json(fingerprint)
         return RunIdentity(
             id=uuid.uuid4().hex,
             study_name=study_name,
@@ -87,7 +83,7 @@ class RunIdentity:
             seed=seed,
             keep=keep,  # type: ignore[arg-type]
             journal=journal,
-            fingerprint=fingerprint,  # type: ignore[arg-type]
+            fingerprint=fingerprint,
         )
 
     @staticmethod
@@ -134,11 +130,29 @@ class RunIdentity:
                     "given"
                 )
             return found
-        for key in sorted(self.fingerprint.keys() | given.fingerprint.keys()):
-            there, here = (f.get(key, "(absent)") for f in (self.fingerprint, given.fingerprint))
-            if there != here:
-                found.append(f"`fingerprint[{key!r}]` is {there!r} there, but {here!r} was given")
-        return found
+        return found + fingerprint_differences(self.fingerprint, given.fingerprint)
+
+
+def as_json(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fingerprint as it will be read back: tuples become lists, keys strings.
+
+    Raises:
+        TypeError: If it is no JSON.
+    """
+    try:
+        return dict(json.loads(json.dumps(dict(fingerprint), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`fingerprint` must be JSON serializable: {error}.") from error
+
+
+def fingerprint_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Name where two fingerprints differ."""
+    return [
+        f"`fingerprint[{key!r}]` is {there.get(key, '(absent)')!r} there, but "
+        f"{here.get(key, '(absent)')!r} was given"
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key, "(absent)") != here.get(key, "(absent)")
+    ]
 
 
 def _check_study_name(study_name: object) -> None:

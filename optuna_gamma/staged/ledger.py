@@ -65,6 +65,7 @@ class TrialRecord:
         parent: Where the trial starts, :obj:`None` in stage 0. Kept per trial, so that trials of
             one stage may come to start from different ones.
         kind: What the trial is for.
+        fingerprint: What the objective said that it is; in the first trial of stage 0 only.
     """
 
     run: str
@@ -72,6 +73,7 @@ class TrialRecord:
     n_stages: int
     parent: Parent | None
     kind: Kind = "probe"
+    fingerprint: dict[str, Any] | None = None
 
     @staticmethod
     def of(trial: FrozenTrial) -> TrialRecord | None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 import sys
+from typing import Any
 import uuid
 
 from optuna.distributions import BaseDistribution
@@ -22,6 +23,7 @@ from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.identity import RunIdentity
 from optuna_gamma.staged.ledger import checkpoint_of
 from optuna_gamma.staged.ledger import Ledger
+from optuna_gamma.staged.ledger import TrialRecord
 from optuna_gamma.staged.schedule import StagedSchedule
 from optuna_gamma.staged.schedule import StageRecord
 
@@ -214,14 +216,24 @@ class Run:
 
     def search_space(self) -> dict[str, BaseDistribution]:
         """Return the distributions of stage 0's first trial: part of what the run is."""
-        if not self._first:
-            ledger = self.ledger(0)
-            if ledger is None or not ledger.trials:
-                return {}
-            if not ledger.trials[0].state.is_finished():
-                return dict(ledger.trials[0].distributions)
+        first = self._first_trial()
+        return dict(first.distributions) if first is not None else {}
+
+    def fingerprint(self) -> dict[str, Any] | None:
+        """Return what the objective of stage 0's first trial said that it is, if it did."""
+        first = self._first_trial()
+        record = TrialRecord.of(first) if first is not None else None
+        return record.fingerprint if record is not None else None
+
+    def _first_trial(self) -> FrozenTrial | None:
+        if self._first:
+            return self._first[0]
+        ledger = self.ledger(0)
+        if ledger is None or not ledger.trials:
+            return None
+        if ledger.trials[0].state.is_finished():
             self._first.append(ledger.trials[0])
-        return dict(self._first[0].distributions)
+        return ledger.trials[0]
 
     def _checkpoint_name(self, stage: int, trial: FrozenTrial) -> str:
         return checkpoint_name(stage, trial.number, str(checkpoint_of(trial)))

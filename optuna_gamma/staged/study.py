@@ -26,6 +26,7 @@ from optuna_gamma.staged.claim import Plan
 from optuna_gamma.staged.database import explaining
 from optuna_gamma.staged.database import open_storage
 from optuna_gamma.staged.directory import RunDirectory
+from optuna_gamma.staged.identity import as_json
 from optuna_gamma.staged.identity import RunIdentity
 from optuna_gamma.staged.interrupt import Interrupt
 from optuna_gamma.staged.progress import Progress
@@ -151,8 +152,9 @@ class StagedStudy:
             TypeError: If an argument has the wrong type, the objective returns no number, or it
                 saves what a checkpoint cannot hold.
             ValueError: If an argument has an impossible value, ``n_stages`` or ``n_trials`` is
-                smaller than in earlier calls, or the objective suggests a parameter from another
-                distribution than the first trial of stage 0 had it from.
+                smaller than in earlier calls, ``enqueue`` leaves the search space, or the
+                objective is not the one that the run was begun with: its ``fingerprint`` is
+                another, or it suggests a parameter from another distribution.
             RuntimeError: If the objective does not save, or no trial of a stage can be promoted.
             ~optuna_gamma.staged.checkpoint.CheckpointError: If a checkpoint is missing or damaged,
                 or cannot be written.
@@ -162,7 +164,9 @@ class StagedStudy:
         started = time.monotonic()
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {objective!r}.")
-        plan = Plan(n_stages, n_trials, tuple(enqueue or ()))
+        said = getattr(objective, "fingerprint", None)
+        fingerprint = as_json(said) if isinstance(said, Mapping) else None
+        plan = Plan(n_stages, n_trials, tuple(enqueue or ()), fingerprint)
         with (
             explaining(),
             Interrupt() as interrupt,
@@ -249,7 +253,9 @@ def create_staged_study(
             remote, the user's cache folder holds as many copies as with ``"last"``.
         fingerprint: What else defines the run, as a JSON serializable dict: model, data set, batch
             size … A run is resumed with an equal one only. The search space needs no mention: a
-            parameter that the first trial of stage 0 had keeps its distribution.
+            parameter that the first trial of stage 0 had keeps its distribution. Neither does what
+            an objective has as its own attribute ``fingerprint``, as
+            :class:`~optuna_gamma.vision.VisionTask` does: a run goes on with an equal one only.
         load_if_exists: If :obj:`False`, a run that exists is an error.
 
     Returns:

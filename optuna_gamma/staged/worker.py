@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from optuna_gamma.staged.claim import Claims
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.identity import fingerprint_differences
 from optuna_gamma.staged.interrupt import Interrupt
 from optuna_gamma.staged.lease import GRACE_SECONDS
 from optuna_gamma.staged.lease import Lease
@@ -102,10 +103,12 @@ class Worker:
         """Work until all stages are promoted, or until asked to stop.
 
         Raises:
-            ValueError: If the run was begun with more stages or trials than the task has.
+            ValueError: If the run was begun with more stages or trials than the task has, or with
+                another objective.
             RuntimeError: If all trials of a stage failed, or the objective breaks its contract.
         """
         self._check_plan()
+        self._check_objective()
         promoted = self._run.publish()
         for number in range(len(promoted), self._task.plan.n_stages):
             if self._must_stop() or not self._finish_stage(number):
@@ -126,6 +129,17 @@ class Worker:
                         "another run with another `directory` and `study_name`."
                     )
             return
+
+    def _check_objective(self) -> None:
+        there, given = self._run.fingerprint(), self._task.plan.fingerprint
+        if there is None or given is None:
+            return
+        if differences := fingerprint_differences(there, given):
+            raise ValueError(
+                f"The run was begun with another objective: {'; '.join(differences)}. Give the "
+                "one it was begun with to resume it, or begin another run with another "
+                "`directory` and `study_name`."
+            )
 
     def _must_stop(self) -> bool:
         late = time.monotonic() >= self._task.deadline
@@ -176,6 +190,8 @@ class Worker:
         record = TrialRecord.of(frozen)
         assert record is not None
         try:
+            if number == 0:  # several may have begun the run at the same moment
+                self._check_objective()
             with lease.renewed(storage, trial_id):
                 # A fresh object a trial: its cache of trials is never older than the trial.
                 study = StageStudy(
