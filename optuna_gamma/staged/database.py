@@ -10,6 +10,8 @@ import time
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.storages import get_storage
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,8 +26,11 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
     and fails if so: as when several workers are started at once on a new database.
 
     Raises:
+        ValueError: If it is a text that is no URL of a database.
         sqlalchemy.exc.SQLAlchemyError: If the database cannot be reached or refuses us.
     """
+    if isinstance(storage, str):
+        _check_url(storage)
     for attempt in range(_MAX_ATTEMPTS):
         try:
             return get_storage(storage)
@@ -34,6 +39,22 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
                 raise
         time.sleep(random.uniform(0.1, 0.5))
     raise AssertionError
+
+
+def _check_url(url: str) -> None:
+    try:
+        host = make_url(url).host
+    except (ValueError, ArgumentError):
+        is_url = False
+    else:
+        # A password with an @ of its own spills into the host's name, and that into messages.
+        is_url = not host or url.partition("?")[0].count("@") < 2
+    if not is_url:
+        raise ValueError(
+            "`storage` must be a database URL, such as postgresql+psycopg://user@host/database, "
+            "but what was given (not shown, it may hold a password) is none. In a user's name or "
+            "password write %40 for @, %3A for : and %2F for /."
+        )
 
 
 def _is_made_meanwhile(error: DBAPIError) -> bool:

@@ -42,7 +42,7 @@ def _read(path: Path) -> Any:
         ("--momentum 1", "--momentum must be in [0, 1), but got 1.0"),
         ("--weight-decay -1", "--weight-decay must not be negative"),
         ("--device abacus", "no device 'abacus'"),
-        ("--storage nonsense", "--storage cannot be opened"),
+        ("--storage nonsense", "--storage must be a database URL"),
         ("--name a/b", "--name must be"),
     ],
 )

@@ -38,6 +38,10 @@ def chain(error: BaseException | None) -> str:
         f"postgresql+psycopg://me:{SECRET}@host:port/x",
         f"mysql+absent://me:{SECRET}@host/x",
         f"absent://me:{SECRET}@host/x",
+        f"postgresql+psycopg//me:{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@x:{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@{SECRET}/x@host/x",
     ],
 )
 def test_a_database_out_of_reach_is_an_error_without_its_password(
