@@ -117,7 +117,7 @@ class Snapshot:
             len(directory.list(CHECKPOINTS)),
         )
 
-    def violations(self, later: Snapshot, keep: str) -> list[str]:
+    def violations(self, later: Snapshot, keep: str, n_workers: int) -> list[str]:
         """Name what a later moment lost or changed, and a disk that holds too much."""
         found = [
             f"stage {stage}, trial {number} was {there}, is {later.finished.get((stage, number))}"
@@ -127,8 +127,8 @@ class Snapshot:
         if later.schedule[: len(self.schedule)] != self.schedule:
             found.append(f"promotions changed from {self.schedule} to {later.schedule}")
         n_kept = len(later.schedule) if keep == "all" else min(1, len(later.schedule))
-        # Killed just after a promotion, a worker leaves the checkpoint before it too.
-        bound = n_kept + 2 + 2 * later.n_running
+        # As the documentation of `keep` says; one a worker: of the trial that it told last.
+        bound = n_kept + 1 + n_workers + 2 * later.n_running
         if later.n_checkpoints > bound:
             found.append(f"{later.n_checkpoints} checkpoints on disk, the bound is {bound}")
         return found

@@ -242,7 +242,7 @@ class Chaos:
             if now is None:
                 self.violations.append("the run is gone")
             else:
-                self.violations += before.violations(now, worker.keep)
+                self.violations += before.violations(now, worker.keep, self.n_workers)
         return now
 
     def _finish(self, worker: WorkerOptions, before: Snapshot | None, n_lost: int) -> None:

@@ -248,9 +248,12 @@ def create_staged_study(
         seed: Non-negative seed of the run. With one worker, a deterministic objective and any
             ``sampler`` but a stateful object, equal seeds give equal runs, interrupted or not.
         keep: Which promoted checkpoints stay on disk: the ``"last"`` or ``"all"``. All others are
-            deleted once nobody needs them: besides the promoted ones there is at most one, the
-            best of the stage in progress, and two for each running trial. If ``directory`` is
-            remote, the user's cache folder holds as many copies as with ``"last"``.
+            deleted once nobody needs them: besides the promoted ones there are at most one, the
+            best of the stage in progress, one for each worker, of the trial it finished last, and
+            two for each trial that is being run, by a worker dead or alive. (Where a trial that is
+            run again comes to other bits, as on a GPU, one for each of its up to five dead
+            workers.) If ``directory`` is remote, the user's cache folder holds as many copies as
+            with ``"last"``.
         fingerprint: What else defines the run, as a JSON serializable dict: model, data set, batch
             size … A run is resumed with an equal one only. The search space needs no mention: a
             parameter that the first trial of stage 0 had keeps its distribution. Neither does what
