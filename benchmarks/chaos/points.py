@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalStorage
+from sqlalchemy import event
 
 from optuna_gamma.staged import directory
 from optuna_gamma.staged import stage
@@ -32,10 +33,12 @@ POINTS = (
     "lock",
     "torn line",
     "full disk",
+    "transaction",
     "call",
 )
 """All points: a commit's, those before it, a journal's lock held, its line half written by a
-killed worker or on a full disk, and "call": any Python function's call or return."""
+killed worker or on a full disk, a database's rows locked, and "call": any Python function's call
+or return."""
 
 JOURNAL_POINTS = ("lock", "torn line", "full disk")
 """Those that only a journal has."""
@@ -91,6 +94,8 @@ def act_at(
             _in_the_middle_of_a_line(bomb)
         case "full disk":
             _on_a_full_disk(n)
+        case "transaction":
+            _with_locked_rows(store, bomb)
         case "call":
             sys.setprofile(bomb)
         case _:
@@ -137,6 +142,14 @@ def _is_result(_: Any, __: int, key: str, value: Any) -> bool:
 def _is_tell(_: Any, __: int, state: Any, values: Any = None) -> bool:
     del values
     return bool(state.is_finished())
+
+
+def _with_locked_rows(store: Any, bomb: _Bomb) -> None:
+    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FOR UPDATE" in statement:
+            bomb()
+
+    event.listen(store._backend.engine, "after_cursor_execute", executed)
 
 
 def _in_the_middle_of_a_line(bomb: _Bomb) -> None:

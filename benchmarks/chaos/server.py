@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.storages import get_storage
 from optuna.storages import GrpcStorageProxy
@@ -48,8 +49,17 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler] | None] = {
 CALLS_FILE = "calls.txt"
 STOPS_FILE = "stops.txt"
 
-DISK_FULL = 28
-"""Exit code of a worker that ended with an error because its journal could not grow."""
+DISK_FULL, STORAGE_FAILED = 28, 29
+"""Exit codes of a worker that ended with an error because its journal could not grow, or because
+its database failed."""
+
+SHORT_LEASE: dict[str, Any] = {
+    "lease.GRACE_SECONDS": 1.0,
+    "lease.BEAT_SECONDS": 0.1,
+    "storage.LOCK_GRACE_SECONDS": 0.5,
+    "database.IDLE_SECONDS": 1,
+}
+"""Constants of ``optuna_gamma.staged`` with which a stopped worker is soon given up."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +206,11 @@ def _fork(worker: WorkerOptions) -> int:
             work(worker)
             status = 0
         except BaseException as error:
-            full = isinstance(error, OSError) and error.errno == errno.EFBIG
-            status = DISK_FULL if full else 1
-            if not full:
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                status = DISK_FULL
+            elif isinstance(error, StorageInternalError):
+                status = STORAGE_FAILED
+            else:
                 traceback.print_exc()
         finally:
             sys.stderr.flush()

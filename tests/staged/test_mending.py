@@ -13,7 +13,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 import pytest
 from sqlalchemy import make_url
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from optuna_gamma.staged import database as database_module
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
 
@@ -53,6 +56,34 @@ def test_a_database_that_goes_away_in_the_middle_of_a_trial(
     postgresql.psql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true;")
     staged.optimize(cut_off, 1, 3, catch=(Exception,))
     assert [trial.state for trial in staged.studies[0].trials] == [TrialState.COMPLETE] * 3
+
+
+@pytest.mark.parametrize("given", ["url", "object"])
+def test_a_worker_paused_in_a_transaction_holds_nobody_up(
+    create: Create,
+    objective: Objective,
+    database: str,
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_module, "IDLE_SECONDS", 1)
+    storage = database if given == "url" else optuna.storages.RDBStorage(database)
+    staged = create(storage=storage)
+
+    def broken(trial: optuna.Trial, stage: Stage) -> float:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        staged.optimize(broken, 1, 2)
+    [study] = staged.studies
+    paused = database_module.open_storage(storage)._backend.engine.connect()
+    for table in ("trials", "studies"):
+        paused.execute(text(f"SELECT * FROM {table} FOR UPDATE"))
+    create(storage=database).optimize(objective, 1, 2)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+    with pytest.raises(DBAPIError, match="idle-in-transaction"):
+        paused.execute(text("SELECT 1"))
+    paused.close()
 
 
 def refuse(*_: Any, **__: Any) -> Any:

@@ -14,6 +14,8 @@ from benchmarks.chaos.check import n_stops
 from benchmarks.chaos.check import result
 from benchmarks.chaos.check import violations
 from benchmarks.chaos.server import Run
+from benchmarks.chaos.server import SHORT_LEASE
+from benchmarks.chaos.server import STORAGE_FAILED
 from benchmarks.chaos.server import WorkerOptions
 from benchmarks.mysql import missing_programs
 from benchmarks.mysql import mysql
@@ -53,11 +55,14 @@ def test_the_run_is_the_undisturbed_one(
     assert result(one) == result(undisturbed)
 
 
+@pytest.mark.parametrize(("point", "nth"), [("attribute", 1), ("transaction", 6)])
 def test_a_worker_woken_after_its_lease_changes_nothing(
-    run: Run, create_database: Callable[[], str], tmp_path: Path
+    point: str, nth: int, run: Run, create_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    constants = {"lease.GRACE_SECONDS": 1.0, "lease.BEAT_SECONDS": 0.1}
-    one = WorkerOptions(str(tmp_path), storage=create_database(), keep="last", constants=constants)
-    assert run(replace(one, stop=("attribute", 1)), one) == [0, 0]
+    url = create_database()
+    one = WorkerOptions(str(tmp_path), storage=url, keep="last", constants=SHORT_LEASE)
+    woken, undisturbed = run(replace(one, stop=(point, nth)), one)
+    assert woken in ((0, STORAGE_FAILED) if point == "transaction" else (0,))
+    assert undisturbed == 0
     assert n_stops(one) == 1
     assert violations(one, 1) == []
