@@ -150,7 +150,7 @@ class Claims:
         try:
             now = self._run.ledger(stage)
             trials = now.trials if now is not None else ()
-            trial = next((trial for trial in trials if trial._trial_id == trial_id), None)
+            trial = next((t for t in reversed(trials) if t._trial_id == trial_id), None)
         finally:
             if trial is None:
                 # Another worker took the last place between our look and our write, or the study.

@@ -46,7 +46,8 @@ class Run:
     identity: RunIdentity
     storage: BaseStorage
     directory: RunDirectory
-    # What never changes need not be read again: promoted trials, stage 0's first one, ids.
+    # What never changes need not be read again: finished trials, ids.
+    _ledgers: dict[int, Ledger] = field(default_factory=dict, init=False, repr=False)
     _promoted: dict[int, FrozenTrial] = field(default_factory=dict, init=False, repr=False)
     _study_ids: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _first: list[FrozenTrial] = field(default_factory=list, init=False, repr=False)
@@ -116,10 +117,12 @@ class Run:
             return None
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         ledger = Ledger(
-            sorted(trials, key=lambda trial: trial.number),
+            trials,  # ordered by number: storages see to it, because samplers rely on it
             self.identity.id,
             self.identity.direction,
+            self._ledgers.get(stage),
         )
+        self._ledgers[stage] = ledger
         if ledger.owner not in (None, self.identity.id):
             raise self._not_ours(stage)
         return ledger
@@ -192,11 +195,9 @@ class Run:
             What is of no use.
         """
         promoted = list(enumerate(self.promoted(stage)))
-        finished: set[int] = set()
         best: list[tuple[int, FrozenTrial]] = []
-        if ledger is not None:
-            finished = {trial.number for trial in ledger.trials if trial.state.is_finished()}
-            best = [(stage, ledger.best)] if ledger.best is not None else []
+        if ledger is not None and ledger.best is not None:
+            best = [(stage, ledger.best)]
         keep_all = self.identity.keep == "all"
         kept = {self.directory: promoted if keep_all else promoted[-1:]}
         if not self.directory.is_local:
@@ -208,7 +209,8 @@ class Run:
                 file = parse_checkpoint_name(name)
                 if file is None or name in needed:
                     continue
-                if file.stage < stage or (file.stage == stage and file.trial in finished):
+                is_over = ledger is not None and ledger.has_finished(file.trial)
+                if file.stage < stage or (file.stage == stage and is_over):
                     found.append(directory.show(name))
                     if not dry_run:
                         directory.remove(name)
