@@ -163,13 +163,20 @@ def test_a_worker_woken_after_its_lease_changes_nothing(
 ) -> None:
     if (point == "lock" and storage is not None) or (point == "transaction" and storage is None):
         pytest.skip("the other storage's")
-    other = worker(tmp_path, storage=storage, keep="last", constants=SHORT_LEASE)
-    woken, undisturbed = run(replace(other, stop=(point, nth)), other)
-    # Who was stopped in a transaction, which was ended since, may give up.
-    assert woken in ((0, STORAGE_FAILED) if point == "transaction" else (0,))
-    assert undisturbed == 0
-    assert n_stops(other) == 1
-    assert violations(other, 1) == []
+    n_stopped = 0
+    for name in "abcde":  # the other one may be faster and leave nothing to stop at
+        other = worker(
+            tmp_path / name, storage=storage, study_name=name, keep="last", constants=SHORT_LEASE
+        )
+        woken, undisturbed = run(replace(other, stop=(point, nth)), other)
+        # Who was stopped in a transaction, which was ended since, may give up.
+        assert woken in ((0, STORAGE_FAILED) if point == "transaction" else (0,))
+        assert undisturbed == 0
+        assert violations(other, 1) == []
+        n_stopped = n_stops(other)
+        if n_stopped:
+            break
+    assert n_stopped == 1
 
 
 @pytest.mark.parametrize("nth", [1, 2, 20, 70])
