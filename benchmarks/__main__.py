@@ -31,6 +31,14 @@ class Part(str, Enum):
     figures = "figures"
 
 
+class Storage(str, Enum):
+    """Storages whose workers can be killed."""
+
+    journal = "journal"
+    postgresql = "postgresql"
+    mysql = "mysql"
+
+
 @app.callback()
 def setup() -> None:
     """Benchmarks of optuna-gamma; each prints a table and writes a JSON file and a picture."""
@@ -38,9 +46,20 @@ def setup() -> None:
 
 
 @app.command()
-def chaos(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+def chaos(
+    preset: PresetOption = Preset.smoke,
+    storage: Annotated[
+        list[Storage] | None,
+        typer.Option(
+            help="Again for more; journal and postgresql, by default. mysql needs Debian's "
+            "mariadb-server."
+        ),
+    ] = None,
+    out: OutOption = RESULTS,
+) -> None:
     """Kill workers of staged studies everywhere, and check what remains."""
-    chaos_.run(preset, out)
+    storages = [chosen.value for chosen in storage] if storage else chaos_.DEFAULT_STORAGES
+    chaos_.run(preset, storages, out)
 
 
 @app.command()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import math
+import signal
 
 import optuna
 import pytest
@@ -21,3 +23,11 @@ def mixed_objective(trial: optuna.Trial) -> float:
 def mixed() -> Callable[[optuna.Trial], float]:
     """An objective over every kind of parameter."""
     return mixed_objective
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts, also where the tests run in the background of a script's shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from benchmarks.chaos.server import CALLS_FILE
 from benchmarks.chaos.server import open_storage
+from benchmarks.chaos.server import STOPS_FILE
 from benchmarks.chaos.server import WorkerOptions
 from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import StagedSchedule
@@ -23,7 +24,7 @@ from optuna_gamma.staged.directory import RunDirectory
 
 CHECKPOINTS = "checkpoints"
 
-_NOT_COMPARED = ("journal.log", "journal.log.lock", "run.json", CALLS_FILE)
+_NOT_COMPARED = ("journal.log", "journal.log.lock", "run.json", CALLS_FILE, STOPS_FILE)
 """Files that hold times and process ids; whoever writes next removes a dead worker's lock."""
 
 
@@ -70,6 +71,12 @@ def calls(worker: WorkerOptions) -> Counter[str]:
     return Counter(path.read_text().split("\n")[:-1] if path.exists() else [])
 
 
+def n_stops(worker: WorkerOptions) -> int:
+    """Count how often workers stopped themselves."""
+    path = Path(worker.folder) / STOPS_FILE
+    return path.read_text().count("\n") if path.exists() else 0
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A run at one moment: what a later moment must still have.
@@ -110,7 +117,7 @@ class Snapshot:
             len(directory.list(CHECKPOINTS)),
         )
 
-    def violations(self, later: Snapshot, keep: str) -> list[str]:
+    def violations(self, later: Snapshot, keep: str, n_workers: int) -> list[str]:
         """Name what a later moment lost or changed, and a disk that holds too much."""
         found = [
             f"stage {stage}, trial {number} was {there}, is {later.finished.get((stage, number))}"
@@ -120,8 +127,8 @@ class Snapshot:
         if later.schedule[: len(self.schedule)] != self.schedule:
             found.append(f"promotions changed from {self.schedule} to {later.schedule}")
         n_kept = len(later.schedule) if keep == "all" else min(1, len(later.schedule))
-        # Killed just after a promotion, a worker leaves the checkpoint before it too.
-        bound = n_kept + 2 + 2 * later.n_running
+        # As the documentation of `keep` says; one a worker: of the trial that it told last.
+        bound = n_kept + 1 + n_workers + 2 * later.n_running
         if later.n_checkpoints > bound:
             found.append(f"{later.n_checkpoints} checkpoints on disk, the bound is {bound}")
         return found

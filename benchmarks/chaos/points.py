@@ -1,18 +1,21 @@
-"""The points of a worker's commit at which it can be killed."""
+"""The points of a worker's commit at which it can be killed, stopped or hindered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import json
 import os
+from pathlib import Path
 import signal
 import sys
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalStorage
+from sqlalchemy import event
 
 from optuna_gamma.staged import directory
+from optuna_gamma.staged import stage
 from optuna_gamma.staged import storage
 
 
@@ -23,27 +26,42 @@ POINTS = (
     "identity",
     "study",
     "trial",
+    "load",
     "parameter",
     *COMMIT_POINTS,
     "schedule",
     "lock",
     "torn line",
+    "full disk",
+    "transaction",
     "call",
 )
-"""All points: a commit's, those before it, a journal's lock held, its line half
-written, and "call": any Python
-function's call or return."""
+"""All points: a commit's, those before it, a journal's lock held, its line half written by a
+killed worker or on a full disk, a database's rows locked, and "call": any Python function's call
+or return."""
+
+JOURNAL_POINTS = ("lock", "torn line", "full disk")
+"""Those that only a journal has."""
 
 
-def kill_itself_at(point: str, n: int, store: BaseStorage | None) -> None:
-    """Make this process end with SIGKILL when it passes a point for the nth time.
+def kill(_: str) -> None:
+    """End this process with SIGKILL."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def act_at(
+    point: str, n: int, store: BaseStorage | None, action: Callable[[str], None] = kill
+) -> None:
+    """Make this process do something when it passes a point for the nth time.
 
     Args:
         point: One of :data:`POINTS`.
         n: How often the point is to be passed.
         store: The storage that will be used; :obj:`None` is a journal.
+        action: Called with the point's name. At "full disk" nothing is called: the journal's file
+            can grow no further.
     """
-    bomb = _Bomb(n)
+    bomb = _Bomb(n, lambda: action(point))
     owner = JournalStorage if store is None else type(store)
     match point:
         case "identity":
@@ -52,6 +70,8 @@ def kill_itself_at(point: str, n: int, store: BaseStorage | None) -> None:
             _after(owner, "create_new_study", bomb)
         case "trial":
             _after(owner, "create_new_trial", bomb)
+        case "load":
+            _after(stage.TrialWeights, "load", bomb)
         case "parameter":
             _after(owner, "set_trial_param", bomb)
         case "temporary":
@@ -69,9 +89,13 @@ def kill_itself_at(point: str, n: int, store: BaseStorage | None) -> None:
         case "collection":
             _after(directory.RunDirectory, "remove", bomb)
         case "lock":
-            _after(storage._LockFile, "_acquire", bomb)
+            _after(storage, "_end_of_last_line", bomb)  # held, and about to write
         case "torn line":
             _in_the_middle_of_a_line(bomb)
+        case "full disk":
+            _on_a_full_disk(n)
+        case "transaction":
+            _with_locked_rows(store, bomb)
         case "call":
             sys.setprofile(bomb)
         case _:
@@ -79,12 +103,13 @@ def kill_itself_at(point: str, n: int, store: BaseStorage | None) -> None:
 
 
 class _Bomb:
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, action: Callable[[], None]) -> None:
         self._n = n
+        self.action = action
 
     def __call__(self, *_: Any) -> None:
         if self.is_due():
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.action()
 
     def is_due(self) -> bool:
         self._n -= 1
@@ -119,6 +144,14 @@ def _is_tell(_: Any, __: int, state: Any, values: Any = None) -> bool:
     return bool(state.is_finished())
 
 
+def _with_locked_rows(store: Any, bomb: _Bomb) -> None:
+    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FOR UPDATE" in statement:
+            bomb()
+
+    event.listen(store._backend.engine, "after_cursor_execute", executed)
+
+
 def _in_the_middle_of_a_line(bomb: _Bomb) -> None:
     original = storage._JournalFile.append_logs
 
@@ -126,7 +159,23 @@ def _in_the_middle_of_a_line(bomb: _Bomb) -> None:
         if bomb.is_due():
             with self._lock.hold(), open(self._path, "ab", buffering=0) as file:
                 file.write(json.dumps(logs[0]).encode()[:20])
-                os.kill(os.getpid(), signal.SIGKILL)
+                bomb.action()
+        original(self, logs)
+
+    storage._JournalFile.append_logs = append  # type: ignore[method-assign]
+
+
+def _on_a_full_disk(n: int) -> None:
+    import resource  # not on Windows
+
+    original = storage._JournalFile.append_logs
+    bomb = _Bomb(n, lambda: None)
+
+    def append(self: Any, logs: list[dict[str, Any]]) -> None:
+        if bomb.is_due():  # a part of the line still fits; all further ones fail too
+            size = Path(self._path).stat().st_size
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
         original(self, logs)
 
     storage._JournalFile.append_logs = append  # type: ignore[method-assign]

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
+import errno
+import functools
 import importlib
 import json
 import os
@@ -26,11 +28,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.storages import get_storage
 from optuna.storages import GrpcStorageProxy
 
-from benchmarks.chaos.points import kill_itself_at
+from benchmarks.chaos.points import act_at
 from optuna_gamma import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import database
@@ -44,6 +47,19 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler] | None] = {
 }
 
 CALLS_FILE = "calls.txt"
+STOPS_FILE = "stops.txt"
+
+DISK_FULL, STORAGE_FAILED = 28, 29
+"""Exit codes of a worker that ended with an error because its journal could not grow, or because
+its database failed."""
+
+SHORT_LEASE: dict[str, Any] = {
+    "lease.GRACE_SECONDS": 1.0,
+    "lease.BEAT_SECONDS": 0.1,
+    "storage.LOCK_GRACE_SECONDS": 0.5,
+    "database.IDLE_SECONDS": 1,
+}
+"""Constants of ``optuna_gamma.staged`` with which a stopped worker is soon given up."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +78,8 @@ class WorkerOptions:
         pause: Seconds that each trial sleeps.
         kill: A point and how often it is passed before the worker ends with SIGKILL.
         kill_after: Seconds after which it is killed from outside, wherever it is.
-        stop: Stage and trial inside whose objective the worker stops itself (SIGSTOP); it is woken
-            when all others have ended.
+        stop: A point and how often it is passed before the worker stops itself (SIGSTOP); it is
+            woken when all others have ended or stopped. ``stops.txt`` in ``folder`` gets a line.
         environment: Environment variables to set.
         constants: Module constants of ``optuna_gamma.staged`` to replace: ``"module.NAME"``.
     """
@@ -79,7 +95,7 @@ class WorkerOptions:
     pause: float = 0.0
     kill: tuple[str, int] | None = None
     kill_after: float | None = None
-    stop: tuple[int, int] | None = None
+    stop: tuple[str, int] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
 
@@ -127,8 +143,6 @@ def make_objective(worker: WorkerOptions) -> Callable[[optuna.Trial, Stage], flo
 
     def objective(trial: optuna.Trial, stage: Stage) -> float:
         os.write(calls, f"{stage.number} {trial.number}\n".encode())
-        if worker.stop is not None and (stage.number, trial.number) == tuple(worker.stop):
-            os.kill(os.getpid(), signal.SIGSTOP)
         state = stage.load()
         weights = np.zeros(5) if state is None else state["weights"]
         noise = np.random.default_rng(stage.seed).normal(size=5)
@@ -162,7 +176,9 @@ def work(worker: WorkerOptions) -> None:
     objective = make_objective(worker)
     storage = open_storage(worker.storage)
     if worker.kill is not None:
-        kill_itself_at(*worker.kill, storage)
+        act_at(*worker.kill, storage)
+    if worker.stop is not None:
+        act_at(*worker.stop, storage, functools.partial(_stop, Path(worker.folder) / STOPS_FILE))
     try:
         staged = create_staged_study(
             study_name=worker.study_name,
@@ -176,6 +192,12 @@ def work(worker: WorkerOptions) -> None:
         sys.setprofile(None)
 
 
+def _stop(stops: Path, point: str) -> None:
+    with stops.open("a") as file:
+        file.write(f"{point}\n")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def _fork(worker: WorkerOptions) -> int:
     pid = os.fork()
     if pid == 0:
@@ -183,8 +205,13 @@ def _fork(worker: WorkerOptions) -> int:
         try:
             work(worker)
             status = 0
-        except BaseException:
-            traceback.print_exc()
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                status = DISK_FULL
+            elif isinstance(error, StorageInternalError):
+                status = STORAGE_FAILED
+            else:
+                traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(status)

@@ -10,6 +10,8 @@ import re
 import sys
 from typing import Literal
 
+from optuna_gamma.cli.seal import unseal_text
+
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,18 +67,20 @@ class TrainOptions:
         """Read the options of the run in a folder back from its ``config.toml``.
 
         Raises:
-            ValueError: If there is no such file, or it is not what :meth:`to_toml` gives.
+            ValueError: If there is no such file, or it is not, bit for bit, what was written.
         """
         path = out / OPTIONS_FILE
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(unseal_text(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ValueError(
                 f"There is no {path}: `optuna-gamma train` writes it when its first trial begins."
             ) from None
         except ValueError as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
-        options = dict.fromkeys(field.name for field in fields(TrainOptions))
+        options = dict.fromkeys(
+            field.name for field in fields(TrainOptions)
+        )  # None is not written
         options.update({name.replace("-", "_"): value for name, value in values.items()})
         options["out"] = out
         if options["data"] is not None:

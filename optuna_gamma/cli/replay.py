@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-import json
 import math
 from pathlib import Path
 import statistics
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console
@@ -14,13 +15,19 @@ from rich.table import Table
 from scipy import stats
 
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.results import METRICS_FILE
+from optuna_gamma.cli.results import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.train import BAD_INPUT
 from optuna_gamma.cli.train import create_task
 from optuna_gamma.cli.train import DONE
 from optuna_gamma.cli.train import FAILED
 from optuna_gamma.cli.train import say
 from optuna_gamma.staged import StagedSchedule
+from optuna_gamma.staged.run import SCHEDULE_FILE
+from optuna_gamma.staged.sealed import unseal
 
+
+_T = TypeVar("_T")
 
 _METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 
@@ -41,15 +48,12 @@ def run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: b
 
 def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:
     options = TrainOptions.read(out)
-    path = out / "schedule.json"
-    try:
-        schedule = StagedSchedule.from_json(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    schedule = _read(out / SCHEDULE_FILE, StagedSchedule.from_json)
+    metrics = _read(out / METRICS_FILE, lambda text: unseal(text, METRICS_SCHEMA_VERSION))
+    own = metrics["final"]["test"]
     task = create_task(
         replace(options, data=data or options.data, device=device or options.device)
     )
-    own = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["final"]["test"]
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Seed", justify="right")
@@ -67,6 +71,13 @@ def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: 
     table.caption = "± 95 % confidence interval of the mean (Student's t)"
     Console(highlight=False).print(table)
     return DONE
+
+
+def _read(path: Path, parse: Callable[[bytes], _T]) -> _T:
+    try:
+        return parse(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _mean(values: list[float]) -> str:

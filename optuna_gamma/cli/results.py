@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.metadata import version
+import io
 import json
 from pathlib import Path
 import platform
+import re
 from typing import Any
 
+from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
+from safetensors.torch import save
 from sqlalchemy import make_url
 import torch
 
+from optuna_gamma.cli.files import write
+from optuna_gamma.cli.options import OPTIONS_FILE
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.seal import seal_text
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.sealed import seal
 from optuna_gamma.vision import ClassificationMetrics
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.pictures import confusion_picture
@@ -30,7 +37,8 @@ SECONDS_KEY = "gamma:seconds"
 TEST_KEY = "test"
 """Study user attribute: metrics of the stage's promoted network on the test images."""
 
-_SCHEMA_VERSION = 1
+METRICS_FILE = "metrics.json"
+METRICS_SCHEMA_VERSION = 1
 _METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 _PICTURE_DPI = 200
 
@@ -70,25 +78,25 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
         options.out / name: content
         for name, content in (
             ("schedule.json", "the learned schedule"),
-            ("metrics.json", "validation and test metrics, time, epochs, versions"),
+            (METRICS_FILE, "validation and test metrics, time, epochs, versions"),
             ("best.safetensors", "the weights"),
             ("confusion.png", "confusion matrix of the test images"),
             ("schedule.png", "learning rates and accuracy"),
-            ("config.toml", "the options"),
+            (OPTIONS_FILE, "the options"),
         )
     }
     _, metrics_file, weights_file, confusion_file, schedule_file, _ = files
     write_options(task, options)
 
     content = _metrics(staged, task, valid, test)
-    metrics_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write(metrics_file, seal(content))
 
     weights = state.get("averaged", state["model"])
-    save_file(weights, weights_file, metadata=_weights_metadata(task, options))
+    write(weights_file, save(weights, metadata=_weights_metadata(task, options)))
 
     title = f"{task.data.name}: {test.accuracy:.2%} of {test.confusion.sum():,} test images right"
     picture = confusion_picture(test.confusion, task.data.classes, title)
-    picture.savefig(confusion_file, dpi=_PICTURE_DPI)
+    write(confusion_file, _png(picture))
 
     stages = content["stages"]
     picture = schedule_picture(
@@ -103,7 +111,7 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
         },
         epochs_per_stage=task.epochs_per_stage,
     )
-    picture.savefig(schedule_file, dpi=_PICTURE_DPI)
+    write(schedule_file, _png(picture))
     return files
 
 
@@ -115,10 +123,32 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         n_train=len(task.data.train[0]),
         n_valid=len(task.data.valid[0]),
         threads=torch.get_num_threads(),  # the last bits of a result depend on it
-        # The file is no place for a password.
-        storage=options.storage and make_url(options.storage).render_as_string(),
+        storage=options.storage and _without_secrets(options.storage),
     )
-    (options.out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
+    write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
+
+
+def _without_secrets(storage: str) -> str:
+    """Return a URL with ``***`` for its password: a file is no place for it.
+
+    >>> _without_secrets("postgresql://me:secret@host/runs?connect_timeout=3")
+    'postgresql://me:***@host/runs?connect_timeout=3'
+    >>> _without_secrets("postgresql://host/runs?user=me&password=secret")
+    'postgresql://:***@host/runs?user=me'
+    """
+    url = make_url(storage)
+    secrets = [key for key in url.query if re.search("pass|pwd|secret|token", key.lower())]
+    if secrets:
+        url = url.difference_update_query(secrets).set(
+            username=url.username or "", password=url.password or "secret"
+        )
+    return url.render_as_string()
+
+
+def _png(picture: Figure) -> bytes:
+    file = io.BytesIO()
+    picture.savefig(file, format="png", dpi=_PICTURE_DPI)
+    return file.getvalue()
 
 
 def _test_metrics(staged: StagedStudy) -> list[dict[str, float] | None]:
@@ -136,7 +166,7 @@ def _metrics(
     trials = [trial for study in staged.studies for trial in study.get_trials(deepcopy=False)]
     finished = [trial for trial in trials if trial.state.is_finished()]
     return {
-        "schema_version": _SCHEMA_VERSION,
+        "schema_version": METRICS_SCHEMA_VERSION,
         "stages": [
             {
                 "number": record.number,

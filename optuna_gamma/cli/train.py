@@ -26,6 +26,7 @@ from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.database import explaining
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
 
@@ -48,7 +49,8 @@ def run(options: TrainOptions) -> int:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
     try:
-        return _run(options)
+        with explaining():
+            return _run(options)
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
         return say(error, BAD_INPUT)
     except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:

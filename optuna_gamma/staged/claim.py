@@ -41,11 +41,13 @@ class Plan:
         n_stages: Stages of the run.
         n_trials: Trials of each stage, of all workers together.
         enqueue: Parameters of the first trials of each stage.
+        fingerprint: What the objective says that it is, if it does.
     """
 
     n_stages: int
     n_trials: int
     enqueue: tuple[Mapping[str, Any], ...] = ()
+    fingerprint: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_stages", "n_trials"):
@@ -88,6 +90,9 @@ class Claims:
             The trial and the lease on it; :obj:`None` if there is none to be had now, and then the
             ledger has to be read anew.
         """
+        for trial in ledger.surplus:
+            if self._watch.is_free(trial):  # its worker died before it could
+                self._park(trial._trial_id)
         for trial in ledger.unfinished:
             if self._watch.is_free(trial):
                 return self._take_over(stage, trial, ledger)
@@ -130,6 +135,7 @@ class Claims:
             n_trials=max(self._plan.n_trials, ledger.budget),
             n_stages=max(self._plan.n_stages, ledger.n_stages),
             parent=self._parent(stage),
+            fingerprint=None if stage > 0 or ledger.trials else self._plan.fingerprint,
         )
         study_id = self._run.study_id(stage)
         assert study_id is not None
@@ -144,26 +150,32 @@ class Claims:
         try:
             now = self._run.ledger(stage)
             trials = now.trials if now is not None else ()
-            trial = next((trial for trial in trials if trial._trial_id == trial_id), None)
+            trial = next((t for t in reversed(trials) if t._trial_id == trial_id), None)
         finally:
             if trial is None:
                 # Another worker took the last place between our look and our write, or the study.
-                storage.set_trial_state_values(trial_id, TrialState.WAITING)
+                self._park(trial_id)
         if trial is None or now is None:
             return None
         return self._enqueue(trial, now.rank(trial.number)), lease
+
+    def _park(self, trial_id: int) -> None:
+        self._run.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def _parent(self, stage: int) -> Parent | None:
         if stage == 0:
             return None
         promoted = self._run.promoted(stage)[-1]
-        return Parent(promoted.number, str(checkpoint_of(promoted)))
+        return Parent(stage - 1, promoted.number, str(checkpoint_of(promoted)))
 
     def _enqueue(self, trial: FrozenTrial, rank: int | None) -> FrozenTrial:
-        if rank is None or rank >= len(self._plan.enqueue) or trial.params:
+        if rank is None or rank >= len(self._plan.enqueue):
             return trial
         params = dict(self._plan.enqueue[rank])
-        if trial.system_attrs.get("fixed_params") == params:
+        there = trial.system_attrs.get("fixed_params")
+        # A trial that was begun without keeps what it has. One that was begun with others has them
+        # corrected, as far as it had not come to them.
+        if there == params or (there is None and trial.params):
             return trial
         # What `Study.enqueue_trial` writes.
         self._run.storage.set_trial_system_attr(trial._trial_id, "fixed_params", params)

@@ -33,6 +33,8 @@ class RunIdentity:
         direction: ``"maximize"`` or ``"minimize"``.
         seed: Seed of the run.
         keep: Which promoted checkpoints stay: ``"last"`` or ``"all"``.
+        journal: Whether its studies are in the directory's own journal. If not, a worker that is
+            given no storage would begin another run beside this one.
         fingerprint: What else defines the run, as JSON, or :obj:`None`.
     """
 
@@ -41,6 +43,7 @@ class RunIdentity:
     direction: Direction
     seed: int
     keep: Retention
+    journal: bool
     fingerprint: dict[str, Any] | None = None
 
     @staticmethod
@@ -49,6 +52,7 @@ class RunIdentity:
         direction: str,
         seed: int,
         keep: str,
+        journal: bool,
         fingerprint: Mapping[str, Any] | None,
     ) -> RunIdentity:
         """Check the parts of a definition and draw an id.
@@ -71,12 +75,16 @@ class RunIdentity:
         if fingerprint is not None:
             if not isinstance(fingerprint, Mapping):
                 raise TypeError(f"`fingerprint` must be a dict or None, but got {fingerprint!r}.")
-            try:
-                # As it will be read back: tuples become lists, keys strings.
-                fingerprint = json.loads(json.dumps(dict(fingerprint), allow_nan=False))
-            except (TypeError, ValueError) as error:
-                raise TypeError(f"`fingerprint` must be JSON serializable: {error}.") from error
-        return RunIdentity(uuid.uuid4().hex, study_name, direction, seed, keep, fingerprint)  # type: ignore[arg-type]
+            fingerprint = as_json(fingerprint)
+        return RunIdentity(
+            id=uuid.uuid4().hex,
+            study_name=study_name,
+            direction=direction,  # type: ignore[arg-type]
+            seed=seed,
+            keep=keep,  # type: ignore[arg-type]
+            journal=journal,
+            fingerprint=fingerprint,
+        )
 
     @staticmethod
     def read(directory: RunDirectory) -> RunIdentity | None:
@@ -109,6 +117,12 @@ class RunIdentity:
             for name in ("study_name", "direction", "seed", "keep")
             if getattr(self, name) != getattr(given, name)
         ]
+        if self.journal != given.journal:
+            there, here = (
+                "the directory's journal (None)" if journal else "another one"
+                for journal in (self.journal, given.journal)
+            )
+            found.append(f"`storage` is {there} there, but {here} was given")
         if self.fingerprint is None or given.fingerprint is None:
             if self.fingerprint != given.fingerprint:
                 found.append(
@@ -116,11 +130,29 @@ class RunIdentity:
                     "given"
                 )
             return found
-        for key in sorted(self.fingerprint.keys() | given.fingerprint.keys()):
-            there, here = (f.get(key, "(absent)") for f in (self.fingerprint, given.fingerprint))
-            if there != here:
-                found.append(f"`fingerprint[{key!r}]` is {there!r} there, but {here!r} was given")
-        return found
+        return found + fingerprint_differences(self.fingerprint, given.fingerprint)
+
+
+def as_json(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fingerprint as it will be read back: tuples become lists, keys strings.
+
+    Raises:
+        TypeError: If it is no JSON.
+    """
+    try:
+        return dict(json.loads(json.dumps(dict(fingerprint), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`fingerprint` must be JSON serializable: {error}.") from error
+
+
+def fingerprint_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Name where two fingerprints differ."""
+    return [
+        f"`fingerprint[{key!r}]` is {there.get(key, '(absent)')!r} there, but "
+        f"{here.get(key, '(absent)')!r} was given"
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key, "(absent)") != here.get(key, "(absent)")
+    ]
 
 
 def _check_study_name(study_name: object) -> None:

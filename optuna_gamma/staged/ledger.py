@@ -15,11 +15,13 @@ one answer for ever, and whoever computes it gets the same one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+import copy
 from dataclasses import asdict
 from dataclasses import dataclass
-import functools
 from typing import Any
+from typing import Literal
 
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -31,15 +33,24 @@ RECORD_KEY = "gamma:trial"
 _RESULT_KEY = "gamma:result:"
 
 
+Kind = Literal["probe"]
+"""What a trial is for. A probe counts against the budget and may be promoted; trials of other
+kinds, such as a further run of a stage's winner, would not, and are left alone here. Who writes
+them first has to raise the schema version of ``run.json``, so that workers which do not know them
+stay away."""
+
+
 @dataclass(frozen=True)
 class Parent:
-    """The checkpoint a trial starts from: a trial of the stage before.
+    """The checkpoint a trial starts from.
 
     Attributes:
-        trial: Number of that trial in its study.
+        stage: Number of the stage that made it; so far always the one before the trial's.
+        trial: Number of the trial that made it, in its study.
         sha256: Hash of its checkpoint.
     """
 
+    stage: int
     trial: int
     sha256: str
 
@@ -54,12 +65,16 @@ class TrialRecord:
         n_stages: Stages of the run as its worker was asked for.
         parent: Where the trial starts, :obj:`None` in stage 0. Kept per trial, so that trials of
             one stage may come to start from different ones.
+        kind: What the trial is for.
+        fingerprint: What the objective said that it is; in the first trial of stage 0 only.
     """
 
     run: str
     n_trials: int
     n_stages: int
     parent: Parent | None
+    kind: Kind = "probe"
+    fingerprint: dict[str, Any] | None = None
 
     @staticmethod
     def of(trial: FrozenTrial) -> TrialRecord | None:
@@ -68,7 +83,7 @@ class TrialRecord:
         if value is None:
             return None
         parent = Parent(**value["parent"]) if value["parent"] is not None else None
-        return TrialRecord(value["run"], value["n_trials"], value["n_stages"], parent)
+        return TrialRecord(**{**value, "parent": parent})
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as a JSON value."""
@@ -95,6 +110,76 @@ def checkpoint_of(trial: FrozenTrial) -> str | None:
     return str(told["sha256"])
 
 
+class _Fold:
+    """What a stage's first trials come to; further ones are added in the order of their numbers.
+
+    Attributes:
+        n_seen: How many trials of the study were added, of whatever run.
+        owner: Id of the run whose trial came first.
+        ours: The run's trials, by rank; the first ``budget`` count.
+        n_stages: The most stages that a worker was asked for.
+        budget: How many trials count.
+        best: The best one of those that count and have a checkpoint.
+    """
+
+    def __init__(self, run: str, sign: float) -> None:
+        self._run = run
+        self._sign = sign
+        self.n_seen = 0
+        self.owner: str | None = None
+        self.ours: list[FrozenTrial] = []
+        self.n_stages = 0
+        self.budget = 0
+        self.best: FrozenTrial | None = None
+        self._best_value = 0.0
+        self._n_counted = 0
+        self._n_unfinished = 0
+        self._is_closed = False
+
+    def copy(self) -> _Fold:
+        copied = copy.copy(self)
+        copied.ours = self.ours.copy()
+        return copied
+
+    def add(self, trial: FrozenTrial) -> None:
+        self.n_seen += 1
+        record = trial.system_attrs.get(RECORD_KEY)
+        if record is None:
+            return
+        self.owner = self.owner or record["run"]
+        if (
+            record["run"] != self._run
+            or record["kind"] != "probe"
+            or trial.state == TrialState.WAITING
+        ):
+            return
+        rank = len(self.ours)
+        self.ours.append(trial)
+        self.n_stages = max(self.n_stages, record["n_stages"])
+        if self._is_extended_by(rank, record["n_trials"]):
+            self.budget = max(self.budget, record["n_trials"])
+        for counted in self.ours[self._n_counted : self.budget]:
+            self._count(counted)
+
+    def _is_extended_by(self, rank: int, n_trials: int) -> bool:
+        if rank == 0 or rank < self.budget:
+            return True
+        # Too late for the budget, unless all of it is finished and there is nothing to promote.
+        self._is_closed = self._is_closed or self.best is not None or self._n_unfinished > 0
+        # Who would not count itself will be parked.
+        return not self._is_closed and rank < n_trials
+
+    def _count(self, trial: FrozenTrial) -> None:
+        self._n_counted += 1
+        self._n_unfinished += not trial.state.is_finished()
+        if trial.state != TrialState.COMPLETE:
+            return
+        value = self._sign * (trial.value or 0.0)
+        is_better = self.best is None or value > self._best_value
+        if is_better and checkpoint_of(trial) is not None:
+            self.best, self._best_value = trial, value
+
+
 class Ledger:
     """A stage as its trials have it, at one moment.
 
@@ -102,48 +187,47 @@ class Ledger:
         trials: All trials of the stage's study, ordered by number.
         run: Id of the run.
         direction: Which values are better.
+        earlier: A ledger of the same stage that was read before. It saves the time to go through
+            the trials that were finished then, and changes nothing.
     """
 
-    def __init__(self, trials: Sequence[FrozenTrial], run: str, direction: Direction) -> None:
-        self._sign = 1.0 if direction == "maximize" else -1.0
-        # Read often, so without making a `TrialRecord` each time.
-        records = [(t, t.system_attrs[RECORD_KEY]) for t in trials if RECORD_KEY in t.system_attrs]
-        self.owner: str | None = records[0][1]["run"] if records else None
+    def __init__(
+        self,
+        trials: Sequence[FrozenTrial],
+        run: str,
+        direction: Direction,
+        earlier: Ledger | None = None,
+    ) -> None:
+        if earlier is None:
+            self._settled = _Fold(run, 1.0 if direction == "maximize" else -1.0)
+        else:
+            self._settled = earlier._settled.copy()
+        fold = self._settled
+        for trial in trials[fold.n_seen :]:
+            if trial.state == TrialState.RUNNING and fold is self._settled:
+                fold = self._settled.copy()  # from here on it may change
+            fold.add(trial)
+        n_settled = len(self._settled.ours)
+        self.owner = fold.owner
         """Id of the run whose trial came first: the study is its, and nobody else's."""
-        ours = [
-            (trial, record)
-            for trial, record in records
-            if record["run"] == run and trial.state != TrialState.WAITING
-        ]
-        self.n_stages: int = max((record["n_stages"] for _, record in ours), default=0)
+        self.n_stages = fold.n_stages
         """The most stages that a worker of this stage was asked for."""
-        self.budget: int = ours[0][1]["n_trials"] if ours else 0
+        self.budget = fold.budget
         """How many trials the stage has, finished or not, once all have begun."""
-        for rank, (_, record) in enumerate(ours):
-            if rank >= self.budget:
-                first = [trial for trial, _ in ours[: self.budget]]
-                if self._best(first) is not None or not all(t.state.is_finished() for t in first):
-                    break
-                if rank >= record["n_trials"]:
-                    continue  # it would not count itself, and will be parked
-            self.budget = max(self.budget, record["n_trials"])
-        self.trials = tuple(trial for trial, _ in ours[: self.budget])
+        self.best = fold.best
+        """The best trial so far that has a checkpoint; of equal ones the first."""
+        self.trials = tuple(fold.ours[: fold.budget])
         """The trials that count, by their ranks."""
-
-    @functools.cached_property
-    def unfinished(self) -> tuple[FrozenTrial, ...]:
+        self.unfinished = tuple(t for t in self.trials[n_settled:] if not t.state.is_finished())
         """The trials that count and are being run, by a worker dead or alive."""
-        return tuple(trial for trial in self.trials if not trial.state.is_finished())
+        late = fold.ours[max(n_settled, fold.budget) :]
+        self.surplus = tuple(trial for trial in late if trial.state == TrialState.RUNNING)
+        """Those that came too late, and that their workers have not parked yet."""
 
     @property
     def is_spent(self) -> bool:
         """Whether all trials of the budget are finished."""
         return 0 < self.budget == len(self.trials) and not self.unfinished
-
-    @functools.cached_property
-    def best(self) -> FrozenTrial | None:
-        """The best trial so far that has a checkpoint; of equal ones the first."""
-        return self._best(self.trials)
 
     @property
     def promoted(self) -> FrozenTrial | None:
@@ -152,15 +236,12 @@ class Ledger:
 
     def rank(self, trial_number: int) -> int | None:
         """Return the rank of a trial, :obj:`None` if it does not count."""
-        numbers = [trial.number for trial in self.trials]
-        return numbers.index(trial_number) if trial_number in numbers else None
+        rank = bisect_left(self.trials, trial_number, key=lambda trial: trial.number)
+        if rank < len(self.trials) and self.trials[rank].number == trial_number:
+            return rank
+        return None
 
-    def _best(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-        best, best_value = None, 0.0
-        for trial in trials:
-            if trial.state != TrialState.COMPLETE:
-                continue
-            value = self._sign * (trial.value or 0.0)
-            if (best is None or value > best_value) and checkpoint_of(trial) is not None:
-                best, best_value = trial, value
-        return best
+    def has_finished(self, trial_number: int) -> bool:
+        """Whether a trial counts and is finished."""
+        rank = self.rank(trial_number)
+        return rank is not None and self.trials[rank].state.is_finished()

@@ -58,7 +58,7 @@ def replay(schedule: StagedSchedule, objective: Objective, seed: int) -> Replay:
                     f"Stage {record.number} of the schedule came to nothing with seed {seed}: the "
                     f"objective returned {value}, and set the user attributes {trial.user_attrs}."
                 )
-            parent = Parent(record.trial_number, weights.commit())
+            parent = Parent(record.number, record.trial_number, weights.commit())
             values.append(value)
             user_attrs.append(dict(trial.user_attrs))
         last = TrialWeights(directory, len(schedule), 0, _LEASE, parent)

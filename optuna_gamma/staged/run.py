@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 import sys
+from typing import Any
 import uuid
 
 from optuna.distributions import BaseDistribution
@@ -22,6 +23,7 @@ from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.identity import RunIdentity
 from optuna_gamma.staged.ledger import checkpoint_of
 from optuna_gamma.staged.ledger import Ledger
+from optuna_gamma.staged.ledger import TrialRecord
 from optuna_gamma.staged.schedule import StagedSchedule
 from optuna_gamma.staged.schedule import StageRecord
 
@@ -44,7 +46,8 @@ class Run:
     identity: RunIdentity
     storage: BaseStorage
     directory: RunDirectory
-    # What never changes need not be read again: promoted trials, stage 0's first one, ids.
+    # What never changes need not be read again: finished trials, ids.
+    _ledgers: dict[int, Ledger] = field(default_factory=dict, init=False, repr=False)
     _promoted: dict[int, FrozenTrial] = field(default_factory=dict, init=False, repr=False)
     _study_ids: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _first: list[FrozenTrial] = field(default_factory=list, init=False, repr=False)
@@ -114,10 +117,12 @@ class Run:
             return None
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         ledger = Ledger(
-            sorted(trials, key=lambda trial: trial.number),
+            trials,  # ordered by number: storages see to it, because samplers rely on it
             self.identity.id,
             self.identity.direction,
+            self._ledgers.get(stage),
         )
+        self._ledgers[stage] = ledger
         if ledger.owner not in (None, self.identity.id):
             raise self._not_ours(stage)
         return ledger
@@ -190,11 +195,9 @@ class Run:
             What is of no use.
         """
         promoted = list(enumerate(self.promoted(stage)))
-        finished: set[int] = set()
         best: list[tuple[int, FrozenTrial]] = []
-        if ledger is not None:
-            finished = {trial.number for trial in ledger.trials if trial.state.is_finished()}
-            best = [(stage, ledger.best)] if ledger.best is not None else []
+        if ledger is not None and ledger.best is not None:
+            best = [(stage, ledger.best)]
         keep_all = self.identity.keep == "all"
         kept = {self.directory: promoted if keep_all else promoted[-1:]}
         if not self.directory.is_local:
@@ -206,7 +209,8 @@ class Run:
                 file = parse_checkpoint_name(name)
                 if file is None or name in needed:
                     continue
-                if file.stage < stage or (file.stage == stage and file.trial in finished):
+                is_over = ledger is not None and ledger.has_finished(file.trial)
+                if file.stage < stage or (file.stage == stage and is_over):
                     found.append(directory.show(name))
                     if not dry_run:
                         directory.remove(name)
@@ -214,14 +218,24 @@ class Run:
 
     def search_space(self) -> dict[str, BaseDistribution]:
         """Return the distributions of stage 0's first trial: part of what the run is."""
-        if not self._first:
-            ledger = self.ledger(0)
-            if ledger is None or not ledger.trials:
-                return {}
-            if not ledger.trials[0].state.is_finished():
-                return dict(ledger.trials[0].distributions)
+        first = self._first_trial()
+        return dict(first.distributions) if first is not None else {}
+
+    def fingerprint(self) -> dict[str, Any] | None:
+        """Return what the objective of stage 0's first trial said that it is, if it did."""
+        first = self._first_trial()
+        record = TrialRecord.of(first) if first is not None else None
+        return record.fingerprint if record is not None else None
+
+    def _first_trial(self) -> FrozenTrial | None:
+        if self._first:
+            return self._first[0]
+        ledger = self.ledger(0)
+        if ledger is None or not ledger.trials:
+            return None
+        if ledger.trials[0].state.is_finished():
             self._first.append(ledger.trials[0])
-        return dict(self._first[0].distributions)
+        return ledger.trials[0]
 
     def _checkpoint_name(self, stage: int, trial: FrozenTrial) -> str:
         return checkpoint_name(stage, trial.number, str(checkpoint_of(trial)))

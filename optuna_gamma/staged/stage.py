@@ -25,7 +25,7 @@ class TrialWeights:
         stage: Number of the stage.
         trial: Number of the trial.
         lease: Who runs the trial, in hexadecimal digits.
-        parent: The checkpoint of the stage before to start from.
+        parent: The checkpoint to start from.
 
     Attributes:
         sha256: Hash of the checkpoint saved last, if any.
@@ -56,9 +56,8 @@ class TrialWeights:
         if self._parent is None:
             return None
         try:
-            return load_checkpoint(
-                self._directory, self._stage - 1, self._parent.trial, self._parent.sha256
-            )
+            parent = self._parent
+            return load_checkpoint(self._directory, parent.stage, parent.trial, parent.sha256)
         except BaseException as error:
             self._errors["load"] = error
             raise
@@ -130,7 +129,8 @@ class Stage:
         """Save the state this trial ends with; the last call counts.
 
         By convention a state has ``"model"``, which the next stage goes on from, beside whatever
-        else the training needs, such as ``"optimizer"``.
+        else the training needs, such as ``"optimizer"``. It may have ``"averaged"`` too, weights
+        that are averaged on the way: those are what was scored, and what is used in the end.
 
         Args:
             trial: The trial that the objective was called with.

@@ -6,13 +6,17 @@ Optuna's own journal backend does not: a lock left by a killed process makes the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
+import functools
+import io
 import json
 import os
 import time
 from typing import Any
+from typing import NamedTuple
 import zlib
 
 import optuna
@@ -57,8 +61,7 @@ class _JournalFile(BaseJournalBackend):
         self._offsets = [0]
         open(path, "ab").close()
         if not self._is_terminated():
-            with self._lock.hold(), open(path, "r+b") as file:
-                _cut_unterminated_line(file)
+            self.append_logs([])
 
     def _is_terminated(self) -> bool:
         with open(self._path, "rb") as file:
@@ -84,10 +87,18 @@ class _JournalFile(BaseJournalBackend):
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             log = json.loads(line)
-            if log.pop(_CHECKSUM_KEY, None) in (None, _checksum(log)):
-                return dict(log)
-            error = "its checksum is another one"
-        except (ValueError, AttributeError) as caught:
+            if not isinstance(log, dict):
+                raise ValueError("it is no JSON object")
+            key, checksum = next(reversed(log.items()), ("", None))
+            rest = {k: v for k, v in log.items() if k != key}
+            if checksum == _checksum(rest):
+                if key != _CHECKSUM_KEY:
+                    raise ValueError(f"the key of its checksum is {key!r}")
+                return rest
+            if _CHECKSUM_KEY in log:
+                raise ValueError("its checksum is another one")
+            return log  # Optuna wrote it, which makes none
+        except ValueError as caught:
             error = str(caught)
         raise ValueError(
             f"The journal {self._path} is damaged in line {number}: {error}. Restore it from a "
@@ -96,16 +107,44 @@ class _JournalFile(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(f"{_dump({**log, _CHECKSUM_KEY: _checksum(log)})}\n" for log in logs)
-        with self._lock.hold(), open(self._path, "r+b") as file:
-            end = _cut_unterminated_line(file)
+        try:
+            while not self._try_append(lines.encode()):
+                pass
+        except OSError as error:
+            error.filename = error.filename or self._path
+            raise
+
+    def _try_append(self, lines: bytes) -> bool:
+        """Append unless the lock was lost before anything was written; return whether it was not.
+
+        A process that is stopped for longer than the lock's grace time finds its lock broken and
+        the journal longer when it is woken. So lines only ever go to the end as it is then, and
+        nothing is cut off but what was looked at.
+        """
+        with self._lock.hold() as is_held, _open_for_appending(self._path) as file:
+            end = _end_of_last_line(file)
+            size = file.seek(0, os.SEEK_END)
+            if not is_held():
+                return False
+            if end.missing:
+                file.write(end.missing)
+            elif end.position < size:
+                _logger.warning(
+                    f"The last line of {self._path} was cut short by a crash and has been dropped "
+                    f"({size - end.position} bytes): nothing had been told that it was written."
+                )
+                _cut(file, end.position, expected=size)
+            start = file.seek(0, os.SEEK_END)
+            written = 0
             try:
-                file.write(lines.encode())
-                file.flush()
+                while written < len(lines):
+                    written += file.write(lines[written:]) or 0
                 os.fsync(file.fileno())
             except OSError:
                 # A full disk has taken a part of it: leave none.
-                os.truncate(self._path, end)
+                _cut(file, start, expected=start + written)
                 raise
+        return True
 
 
 def _dump(log: dict[str, Any]) -> str:
@@ -117,41 +156,52 @@ def _checksum(log: dict[str, Any]) -> str:
     return f"{zlib.crc32(_dump(log).encode()):08x}"
 
 
-def _cut_unterminated_line(file: Any) -> int:
-    """Drop what follows the last newline: its writer died before the operation was recorded.
+def _open_for_appending(path: str) -> io.FileIO:
+    flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    return io.FileIO(path, "r+", opener=lambda name, _: os.open(name, flags))
 
-    Returns:
-        Where the next line begins; the file is there.
+
+def _cut(file: io.FileIO, end: int, *, expected: int) -> None:
+    if os.fstat(file.fileno()).st_size == expected:  # else others have written meanwhile
+        file.truncate(end)
+
+
+class _End(NamedTuple):
+    """Where a journal's last whole line ends.
+
+    Attributes:
+        position: Where what is worth keeping ends.
+        missing: What its writer had not come to write of it.
     """
-    end: int = file.seek(0, os.SEEK_END)
-    position = end
+
+    position: int
+    missing: bytes = b""
+
+
+def _end_of_last_line(file: io.FileIO) -> _End:
+    """Look at what follows the last newline: its writer died before the operation was recorded."""
+    end = position = file.seek(0, os.SEEK_END)
     keep = 0
     while position > 0:
         start = max(0, position - 4096)
         file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
+        newline = (file.read(position - start) or b"").rfind(b"\n")
         if newline >= 0:
             keep = start + newline + 1
             break
         position = start
-    if keep < end:
-        file.seek(keep)
-        rest = file.read()
-        if rest.endswith(b"}") and _is_whole(rest):
-            file.write(b"\n")  # all that its writer had not come to
-            return int(file.tell())
-        if _is_whole(rest[:-1]):
-            raise ValueError(
-                f"The journal {file.name} is damaged: its last line ends with {rest[-1:]!r} "
-                "instead of a line feed. Restore the file from a backup."
-            )
-        _logger.warning(
-            f"The last line of {file.name} was cut short by a crash and has been dropped "
-            f"({end - keep} bytes): nothing had been told that it was written."
-        )
-        file.truncate(keep)
+    if keep == end:
+        return _End(end)
     file.seek(keep)
-    return keep
+    rest = file.read(end - keep) or b""
+    if rest.endswith(b"}") and _is_whole(rest):
+        return _End(end, b"\n")
+    if _is_whole(rest[:-1]):
+        raise ValueError(
+            f"The journal {file.name!s} is damaged: its last line ends with {rest[-1:]!r} instead "
+            "of a line feed. Restore the file from a backup."
+        )
+    return _End(keep)
 
 
 def _is_whole(line: bytes) -> bool:
@@ -173,10 +223,11 @@ class _LockFile:
         self._path = path
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[Callable[[], bool]]:
+        """Hold the lock; yield a function that tells whether it still is held."""
         descriptor = self._acquire()
         try:
-            yield
+            yield functools.partial(self._is_at, descriptor)
         finally:
             # After a pause beyond the grace time the lock may be somebody else's.
             ours = self._is_at(descriptor)
@@ -249,7 +300,12 @@ def _create_exclusively(path: str, content: bytes) -> int | None:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return None
-    os.write(descriptor, content)
+    try:
+        os.write(descriptor, content)
+    except OSError:  # a full disk may have room for a name
+        os.close(descriptor)
+        os.unlink(path)
+        raise
     return descriptor
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 import os
 import time
 from typing import Any
@@ -22,8 +23,10 @@ from optuna_gamma.staged.checkpoint import FOLDER
 from optuna_gamma.staged.checkpoint import load_checkpoint
 from optuna_gamma.staged.checkpoint import parse_checkpoint_name
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.database import explaining
 from optuna_gamma.staged.database import open_storage
 from optuna_gamma.staged.directory import RunDirectory
+from optuna_gamma.staged.identity import as_json
 from optuna_gamma.staged.identity import RunIdentity
 from optuna_gamma.staged.interrupt import Interrupt
 from optuna_gamma.staged.progress import Progress
@@ -122,10 +125,12 @@ class StagedStudy:
         on this machine is recognised at once, elsewhere after 60 seconds without a sign of life.
 
         A trial that raises one of ``catch``, or returns NaN, fails; it counts, as a pruned trial
-        does, and is never promoted. Any other exception ends this call and leaves the trial to be
-        run again. Ctrl-C, if this is the main thread, ends it after the trial in flight, without
-        an exception; a second Ctrl-C at once, with :exc:`KeyboardInterrupt`, and that trial will
-        be run again. ``trial.study.stop()`` ends it after the trial too.
+        does, and is never promoted. Its user attribute ``"failure"`` says why: the exception, or
+        what an objective that returns NaN has set there. Any other exception ends this call and
+        leaves the trial to be run again. Ctrl-C, if this is the main thread, ends it after the
+        trial in flight, without an exception; a second Ctrl-C at once, with
+        :exc:`KeyboardInterrupt`, and that trial will be run again. ``trial.study.stop()`` ends it
+        after the trial too.
 
         Args:
             objective: Called with a :class:`optuna.trial.Trial` and a :class:`Stage`. It goes on
@@ -147,17 +152,23 @@ class StagedStudy:
             TypeError: If an argument has the wrong type, the objective returns no number, or it
                 saves what a checkpoint cannot hold.
             ValueError: If an argument has an impossible value, ``n_stages`` or ``n_trials`` is
-                smaller than in earlier calls, or the objective suggests a parameter from another
-                distribution than the first trial of stage 0 had it from.
+                smaller than in earlier calls, ``enqueue`` leaves the search space, or the
+                objective is not the one that the run was begun with: its ``fingerprint`` is
+                another, or it suggests a parameter from another distribution.
             RuntimeError: If the objective does not save, or no trial of a stage can be promoted.
             ~optuna_gamma.staged.checkpoint.CheckpointError: If a checkpoint is missing or damaged,
                 or cannot be written.
+            OSError: If the journal or ``schedule.json`` cannot be written.
+            optuna.exceptions.StorageInternalError: If the database fails or is out of reach.
         """
         started = time.monotonic()
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {objective!r}.")
-        plan = Plan(n_stages, n_trials, tuple(enqueue or ()))
+        said = getattr(objective, "fingerprint", None)
+        fingerprint = as_json(said) if isinstance(said, Mapping) else None
+        plan = Plan(n_stages, n_trials, tuple(enqueue or ()), fingerprint)
         with (
+            explaining(),
             Interrupt() as interrupt,
             Progress(self._run, n_stages, n_trials, show_progress_bar) as bar,
         ):
@@ -237,12 +248,17 @@ def create_staged_study(
         seed: Non-negative seed of the run. With one worker, a deterministic objective and any
             ``sampler`` but a stateful object, equal seeds give equal runs, interrupted or not.
         keep: Which promoted checkpoints stay on disk: the ``"last"`` or ``"all"``. All others are
-            deleted once nobody needs them: besides the promoted ones there is at most one, the
-            best of the stage in progress, and two for each running trial. If ``directory`` is
-            remote, the user's cache folder holds as many copies as with ``"last"``.
+            deleted once nobody needs them: besides the promoted ones there are at most one, the
+            best of the stage in progress, one for each worker, of the trial it finished last, and
+            two for each trial that is being run, by a worker dead or alive. (Where a trial that is
+            run again comes to other bits, as on a GPU, one for each of its up to five dead
+            workers.) If ``directory`` is remote, the user's cache folder holds as many copies as
+            with ``"last"``.
         fingerprint: What else defines the run, as a JSON serializable dict: model, data set, batch
             size … A run is resumed with an equal one only. The search space needs no mention: a
-            parameter that the first trial of stage 0 had keeps its distribution.
+            parameter that the first trial of stage 0 had keeps its distribution. Neither does what
+            an objective has as its own attribute ``fingerprint``, as
+            :class:`~optuna_gamma.vision.VisionTask` does: a run goes on with an equal one only.
         load_if_exists: If :obj:`False`, a run that exists is an error.
 
     Returns:
@@ -273,7 +289,7 @@ def create_staged_study(
             staged = create_staged_study(study_name="mnist", directory="runs/mnist")
             staged.optimize(objective, n_stages=10, n_trials=12)
     """
-    given = RunIdentity.new(study_name, direction, seed, keep, fingerprint)
+    given = RunIdentity.new(study_name, direction, seed, keep, storage is None, fingerprint)
     place = _check_common(storage, directory, sampler)
     found = RunIdentity.read(place)
     _refuse_different(found, given, place)
@@ -329,7 +345,7 @@ def load_staged_study(
     found = RunIdentity.read(place)
     if found is None:
         raise KeyError(f"{place} holds no staged study.")
-    given = RunIdentity.new(study_name, found.direction, found.seed, found.keep, found.fingerprint)
+    given = replace(found, study_name=study_name, journal=storage is None)
     _refuse_different(found, given, place)
     existing = _existing_storage(storage, place)
     run = Run(found, existing, place) if existing is not None else None

@@ -56,12 +56,28 @@ class StageTrial(optuna.Trial):
         # parameters when it is run again.
         there = self._search_space.get(name, distribution)
         if there != distribution:
-            self.error = ValueError(
+            raise self._refuse(
                 f"The search space is not the run's: {name!r} is {there} in the first trial of "
                 f"stage 0, but now {distribution}. Resume the run with the objective it "
                 "was begun with, or begin another one with another `directory` and `study_name`. "
                 "A range that is to depend on the stage, or on another parameter, can be had with "
                 "a factor: suggest that, and multiply."
             )
-            raise self.error
+        # Optuna would only warn, and train with it.
+        if name in self._fixed_params and not _holds(distribution, self._fixed_params[name]):
+            raise self._refuse(
+                f"`enqueue` gives {name!r} the value {self._fixed_params[name]!r}, which is not "
+                f"in {distribution}. Give one that is."
+            )
         return super()._suggest(name, distribution)
+
+    def _refuse(self, message: str) -> ValueError:
+        self.error = ValueError(message)
+        return self.error
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except ValueError:  # no number, or none of the choices
+        return False

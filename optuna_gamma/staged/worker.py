@@ -16,6 +16,7 @@ import random
 import time
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
@@ -24,7 +25,9 @@ from optuna.trial import TrialState
 from optuna_gamma.staged.claim import Claims
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.identity import fingerprint_differences
 from optuna_gamma.staged.interrupt import Interrupt
+from optuna_gamma.staged.lease import GRACE_SECONDS
 from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.ledger import Ledger
 from optuna_gamma.staged.ledger import result_attr
@@ -69,6 +72,10 @@ class Task:
     on_progress: Callable[[int, Ledger], None]
 
 
+class _NoValueError(Exception):
+    """The objective returned NaN; the message says why, if the objective did."""
+
+
 class StageStudy(optuna.Study):
     """A stage's study while one of its trials runs: :meth:`stop` ends the staged study's loop."""
 
@@ -96,10 +103,12 @@ class Worker:
         """Work until all stages are promoted, or until asked to stop.
 
         Raises:
-            ValueError: If the run was begun with more stages or trials than the task has.
+            ValueError: If the run was begun with more stages or trials than the task has, or with
+                another objective.
             RuntimeError: If all trials of a stage failed, or the objective breaks its contract.
         """
         self._check_plan()
+        self._check_objective()
         promoted = self._run.publish()
         for number in range(len(promoted), self._task.plan.n_stages):
             if self._must_stop() or not self._finish_stage(number):
@@ -120,6 +129,17 @@ class Worker:
                         "another run with another `directory` and `study_name`."
                     )
             return
+
+    def _check_objective(self) -> None:
+        there, given = self._run.fingerprint(), self._task.plan.fingerprint
+        if there is None or given is None:
+            return
+        if differences := fingerprint_differences(there, given):
+            raise ValueError(
+                f"The run was begun with another objective: {'; '.join(differences)}. Give the "
+                "one it was begun with to resume it, or begin another run with another "
+                "`directory` and `study_name`."
+            )
 
     def _must_stop(self) -> bool:
         late = time.monotonic() >= self._task.deadline
@@ -155,9 +175,10 @@ class Worker:
                 self._run_trial(number, *claimed)
             elif len(ledger.trials) == ledger.budget:
                 if delay == 0.0:
-                    _logger.info(
+                    _logger.warning(
                         f"Stage {number}: waiting for {len(ledger.unfinished)} trial(s) that "
-                        "other workers run."
+                        f"other workers run; one that shows no sign of life for {GRACE_SECONDS:g} "
+                        "seconds will be taken over."
                     )
                 delay = min(2.0 * delay + 0.05, _MAX_WAIT_SECONDS)
                 # Workers that woke up together should not stay together.
@@ -169,6 +190,8 @@ class Worker:
         record = TrialRecord.of(frozen)
         assert record is not None
         try:
+            if number == 0:  # several may have begun the run at the same moment
+                self._check_objective()
             with lease.renewed(storage, trial_id):
                 # A fresh object a trial: its cache of trials is never older than the trial.
                 study = StageStudy(
@@ -224,6 +247,8 @@ class Worker:
         ended: Exception | None = None
         try:
             value = self._task.objective(trial, stage)
+        except StorageInternalError:
+            raise  # a database out of reach says nothing of the trial, whatever `catch` holds
         except expected as error:
             ended = error
         broken = trial.error or weights.error
@@ -238,7 +263,8 @@ class Worker:
                 f"The objective must return one number, the trial's value, but returned {value!r}."
             ) from None
         if math.isnan(value):
-            return ValueError("The objective returned NaN.")
+            said = trial.user_attrs.get(FAILURE_KEY)
+            return _NoValueError("The objective returned NaN." if said is None else str(said))
         if weights.sha256 is None:
             raise RuntimeError(
                 "The objective returned a value without having called `stage.save`: the weights "
@@ -260,8 +286,7 @@ class Worker:
         if isinstance(outcome, optuna.TrialPruned):
             return study.tell(trial, state=TrialState.PRUNED)
         if isinstance(outcome, Exception):
-            reason = f"{type(outcome).__name__}: {outcome}"[:500]
-            trial.set_user_attr(FAILURE_KEY, reason)
+            trial.set_user_attr(FAILURE_KEY, _reason(outcome)[:500])
             return study.tell(trial, state=TrialState.FAIL)
         key, result = result_attr(lease.id, outcome, weights.commit())
         storage.set_trial_system_attr(trial._trial_id, key, result)
@@ -291,10 +316,15 @@ def _log(number: int, trial: FrozenTrial, outcome: float | Exception) -> None:
     else:
         assert isinstance(outcome, Exception)
         _logger.warning(
-            f"{name} failed with parameters: {trial.params} because of the following error: "
-            f"{outcome!r}.",
+            f"{name} failed with parameters: {trial.params}. {_reason(outcome)}",
             exc_info=outcome if outcome.__traceback__ is not None else None,
         )
+
+
+def _reason(outcome: Exception) -> str:
+    if isinstance(outcome, _NoValueError):
+        return str(outcome)
+    return f"{type(outcome).__name__}: {outcome}"
 
 
 def _nothing_to_promote(number: int, ledger: Ledger) -> RuntimeError:

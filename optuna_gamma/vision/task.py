@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from optuna_gamma.objective import kappa
+from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.vision.data import Dataset
 from optuna_gamma.vision.metrics import classification_metrics
 from optuna_gamma.vision.metrics import ClassificationMetrics
@@ -50,8 +51,8 @@ class VisionTask:
     A training that diverges, which is one whose loss is not finite, is stopped and returns NaN,
     so that Optuna fails the trial: its weights are worth nothing to the next stage, and no number
     would rank it fairly under all three objectives; a sampler can still learn from the failure, as
-    :class:`~optuna_gamma.GammaBOSampler` does. Running out of GPU memory does the same. The
-    trial's user attribute ``"reason"`` says which it was.
+    :class:`~optuna_gamma.GammaBOSampler` does. Running out of memory does the same. The trial's
+    user attribute ``"failure"`` says which it was.
 
     Args:
         model: A name for :func:`create_model`, or a function like it that takes input shape and
@@ -172,7 +173,9 @@ class VisionTask:
         """
         try:
             return self._train(trial, stage)
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
             return _fail(trial, f"out of memory: {error}")
 
     def _train(self, trial: optuna.Trial, stage: Stage) -> float:
@@ -257,6 +260,13 @@ def _name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", type(function).__qualname__)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch has a type for CUDA's only; for the CPU and for MPS it has a text.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        text in str(error) for text in ("DefaultCPUAllocator", "MPS backend out of memory")
+    )
+
+
 def _fail(trial: optuna.Trial, reason: str) -> float:
-    trial.set_user_attr("reason", reason)
+    trial.set_user_attr(FAILURE_KEY, reason[:500])
     return math.nan

@@ -42,7 +42,7 @@ def _read(path: Path) -> Any:
         ("--momentum 1", "--momentum must be in [0, 1), but got 1.0"),
         ("--weight-decay -1", "--weight-decay must not be negative"),
         ("--device abacus", "no device 'abacus'"),
-        ("--storage nonsense", "--storage cannot be opened"),
+        ("--storage nonsense", "--storage must be a database URL"),
         ("--name a/b", "--name must be"),
     ],
 )
@@ -113,4 +113,5 @@ def test_stage_without_a_winner_says_why(tmp_path: Path, train: Callable[..., Re
     result = train(tmp_path / "run", "--lr-min", "1e8", "--lr-max", "1e9")
     assert result.exit_code == 1
     assert "Stage 0 has no trial to promote" in result.stderr
+    assert "diverged in epoch 1 with {'momentum'" in result.stderr
     assert "--trials" in result.stderr

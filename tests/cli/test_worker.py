@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from pathlib import Path
+import signal
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from optuna_gamma.cli.app import app
+from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import load_staged_study
 
 
 pytest.importorskip("torch")
+
+from optuna_gamma.cli.results import write_options
+from optuna_gamma.cli.train import create_task
+
 
 SMALL = (
     *("train", "--dataset", "digits", "--n-train", "100", "--n-valid", "60"),
@@ -27,26 +35,68 @@ def finished(out: Path, *options: str) -> Path:
     return out
 
 
-def test_a_worker_goes_on_where_the_run_was_left(tmp_path: Path) -> None:
+def test_a_worker_goes_on_where_the_run_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optuna_gamma.vision import task
+
     url = f"sqlite:///{tmp_path}/study.db"
-    out = finished(tmp_path / "run", "--storage", url, "--stages", "1")
-    text = (out / "config.toml").read_text()
-    (out / "config.toml").write_text(text.replace("stages = 1", "stages = 2"))
+    out = tmp_path / "run"
+    train_epoch = task.train_epoch
+
+    def interrupted(*arguments: Any) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return train_epoch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "train_epoch", interrupted)
+        result = CliRunner().invoke(app, [*SMALL, "--out", str(out), "--storage", url])
+    assert result.exit_code == 130, result.output
     result = CliRunner().invoke(app, ["worker", "--out", str(out), "--storage", url, "-q"])
     assert result.exit_code == 0, result.output
     staged = load_staged_study(study_name="digits", storage=url, directory=out)
-    assert len(staged.schedule) == 2
     assert [len(study.trials) for study in staged.studies] == [2, 2]
 
 
-def test_a_worker_asks_for_the_password_that_was_not_written_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", ["", "?password=hunter2&application_name=x"])
+def test_a_worker_asks_for_the_password_that_was_not_written_down(
+    tmp_path: Path, query: str
+) -> None:
     out = finished(tmp_path / "run")
-    (out / "config.toml").write_text(
-        (out / "config.toml").read_text() + 'storage = "postgresql://me:***@host/db"\n'
-    )
+    options = TrainOptions.read(out)
+    user = "" if query else "me:hunter2@"
+    task = create_task(options)
+    write_options(task, replace(options, storage=f"postgresql+psycopg://{user}host/db{query}"))
+    assert "hunter2" not in (out / "config.toml").read_text()
     result = CliRunner().invoke(app, ["worker", "--out", str(out)])
     assert result.exit_code == 2
     assert "Give the whole URL with --storage" in result.stderr
+    assert "***" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("config.toml", "worker"),
+        ("config.toml", "replay"),
+        ("metrics.json", "replay"),
+        ("schedule.json", "replay"),
+    ],
+)
+def test_a_flipped_bit_and_a_missing_byte_are_refused_by_name(
+    tmp_path: Path, name: str, command: str
+) -> None:
+    out = finished(tmp_path / "run", "--stages", "1", "--trials", "1")
+    path = out / name
+    whole = path.read_bytes()
+    middle = whole.index(b"0")
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for damaged in (flipped, whole[:-1], whole[: whole.index(b"\n") + 1], b""):
+        path.write_bytes(damaged)
+        result = CliRunner().invoke(app, [command, "--out", str(out)])
+        assert result.exit_code == 2, result.output
+        assert str(path) in result.stderr
+        assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize("command", ["worker", "replay"])
@@ -69,9 +119,3 @@ def test_replay_shows_mean_and_interval_beside_the_run(tmp_path: Path) -> None:
     assert float(rows["mean"][1]) == pytest.approx(sum(accuracies) / 3, abs=1e-4)
     assert rows["mean"][2] == "±"
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-
-    damaged = (out / "schedule.json").read_bytes().replace(b"0", b"1", 1)
-    (out / "schedule.json").write_bytes(damaged)
-    result = CliRunner().invoke(app, ["replay", "--out", str(out)])
-    assert result.exit_code == 2
-    assert "schedule.json" in result.stderr

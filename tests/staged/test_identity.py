@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+import threading
 from typing import Any
 
 import optuna
@@ -13,6 +14,9 @@ import pytest
 from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.claim import Claim
+from optuna_gamma.staged.claim import Claims
+from optuna_gamma.staged.ledger import Ledger
 
 
 Create = Callable[..., StagedStudy]
@@ -128,6 +132,21 @@ def test_a_directory_whose_storage_is_gone_is_refused(
     assert content(tmp_path) == before
 
 
+def test_a_worker_that_was_not_given_the_storage_begins_no_run_beside(
+    create: Create, tmp_path: Path
+) -> None:
+    """Before there is a checkpoint that would tell."""
+    storage = f"sqlite:///{tmp_path}/study.db"
+    create(storage=storage)
+    for load in (create, lambda: load_staged_study(study_name="run", directory=tmp_path / "run")):
+        with pytest.raises(ValueError, match="`storage` is another one there, but the dir"):
+            load()
+    assert not (tmp_path / "run" / "journal.log").exists()
+    create(study_name="two", directory=tmp_path / "two")
+    with pytest.raises(ValueError, match=r"\(None\) there, but another one was given"):
+        create(study_name="two", directory=tmp_path / "two", storage=storage)
+
+
 def test_a_damaged_run_json_is_named(create: Create, tmp_path: Path) -> None:
     create()
     path = tmp_path / "run" / "run.json"
@@ -226,6 +245,70 @@ def test_another_search_space_is_refused_and_changes_nothing(
     assert len(staged.schedule) == 1 + n_stages
     staged.optimize(ranges(0.0, 9.0, name="y"), 4, 4)
     assert set(staged.schedule[-1].params) == {"y"}
+
+
+class Task:
+    """An objective that says what it is, as ``VisionTask`` does."""
+
+    def __init__(self, **fingerprint: Any) -> None:
+        self.fingerprint = fingerprint
+        self.numbers: list[int] = []
+
+    def __call__(self, trial: optuna.Trial, stage: Stage) -> float:
+        self.numbers.append(trial.number)
+        stage.save(trial, {})
+        return trial.suggest_float("x", 0.0, 1.0)
+
+
+def test_another_objective_is_refused_and_changes_nothing(
+    create: Create, tmp_path: Path, objective: Objective
+) -> None:
+    staged = create()
+    staged.optimize(Task(model="small", shape=(8, 8)), 1, 2)
+    before = content(tmp_path)
+    message = (
+        r"`fingerprint\['batch'\]` is '\(absent\)' there, but 5 was given; "
+        r"`fingerprint\['model'\]` is 'small' there, but 'large' was given"
+    )
+    with pytest.raises(ValueError, match=message):
+        create().optimize(Task(model="large", shape=(8, 8), batch=5), 2, 2)
+    assert content(tmp_path) == before
+    staged.optimize(Task(model="small", shape=(8, 8)), 2, 2)
+    staged.optimize(objective, 3, 2)  # says nothing
+    assert len(staged.schedule) == 3
+
+
+def test_of_two_objectives_at_the_same_moment_one_is_refused(
+    create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = Task(model="small"), Task(model="large")
+    meeting = threading.Barrier(2)
+    claim = Claims.next
+
+    def meet(self: Claims, stage: int, ledger: Ledger) -> Claim | None:
+        if not ledger.trials:
+            meeting.wait()  # both have seen that there are no trials yet
+        return claim(self, stage, ledger)
+
+    errors: list[ValueError] = []
+
+    def work(task: Task) -> None:
+        try:
+            create().optimize(task, 1, 4)
+        except ValueError as error:
+            errors.append(error)
+
+    create()
+    monkeypatch.setattr(Claims, "next", meet)
+    threads = [threading.Thread(target=work, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [error] = errors
+    assert "begun with another objective" in str(error)
+    assert sorted(len(task.numbers) for task in tasks) == [0, 4]
+    assert len(create().schedule) == 1
 
 
 def test_load_if_exists(create: Create, tmp_path: Path) -> None:

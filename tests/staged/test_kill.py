@@ -16,10 +16,14 @@ import pytest
 
 from benchmarks.chaos.check import calls
 from benchmarks.chaos.check import load
+from benchmarks.chaos.check import n_stops
 from benchmarks.chaos.check import result
 from benchmarks.chaos.check import violations
 from benchmarks.chaos.points import COMMIT_POINTS
+from benchmarks.chaos.server import DISK_FULL
 from benchmarks.chaos.server import Run
+from benchmarks.chaos.server import SHORT_LEASE
+from benchmarks.chaos.server import STORAGE_FAILED
 from benchmarks.chaos.server import WorkerOptions
 
 
@@ -146,13 +150,42 @@ def test_several_workers_survive_the_death_of_others(
     assert violations(survivor, len(kills)) == []
 
 
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        *((point, 1) for point in ("load", "temporary", "rename", "attribute", "promotion")),
+        ("lock", 20),
+        *(("transaction", nth) for nth in (1, 2, 4, 6)),
+    ],
+)
 def test_a_worker_woken_after_its_lease_changes_nothing(
-    run: Run, storage: str | None, tmp_path: Path
+    point: str, nth: int, run: Run, storage: str | None, tmp_path: Path
 ) -> None:
-    constants = {"lease.GRACE_SECONDS": 1.0, "lease.BEAT_SECONDS": 0.1}
-    other = worker(tmp_path, storage=storage, keep="last", constants=constants)
-    assert run(replace(other, stop=(1, 2)), other) == [0, 0]
-    assert violations(other, 1) == []
+    if (point == "lock" and storage is not None) or (point == "transaction" and storage is None):
+        pytest.skip("the other storage's")
+    n_stopped = 0
+    for name in "abcde":  # the other one may be faster and leave nothing to stop at
+        other = worker(
+            tmp_path / name, storage=storage, study_name=name, keep="last", constants=SHORT_LEASE
+        )
+        woken, undisturbed = run(replace(other, stop=(point, nth)), other)
+        # Who was stopped in a transaction, which was ended since, may give up.
+        assert woken in ((0, STORAGE_FAILED) if point == "transaction" else (0,))
+        assert undisturbed == 0
+        assert violations(other, 1) == []
+        n_stopped = n_stops(other)
+        if n_stopped:
+            break
+    assert n_stopped == 1
+
+
+@pytest.mark.parametrize("nth", [1, 2, 20, 70])
+def test_a_full_disk_ends_a_worker_and_the_run_goes_on_afterwards(
+    nth: int, run: Run, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    one = worker(tmp_path, keep="last", sampler="random", kill=("full disk", nth))
+    assert run(one) == [DISK_FULL]
+    go_on(run, one, undisturbed("random", "last"), 1)
 
 
 def test_a_trial_that_kills_its_worker_five_times_is_failed(run: Run, tmp_path: Path) -> None:

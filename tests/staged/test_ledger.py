@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import settings
@@ -49,6 +50,10 @@ RUNNING, FAIL, PRUNED, WAITING = (
 
 def read(trials: Sequence[FrozenTrial], direction: str = "maximize") -> Ledger:
     return Ledger(trials, "run", direction)  # type: ignore[arg-type]
+
+
+def contents(ledger: Ledger) -> dict[str, Any]:
+    return {name: value for name, value in vars(ledger).items() if name != "_settled"}
 
 
 def test_an_empty_stage() -> None:
@@ -102,6 +107,22 @@ def test_trials_of_others_do_not_count() -> None:
     assert read([other_run, trial(3, 1.0)]).owner == "other"
 
 
+def test_trials_that_are_no_probes_neither_count_nor_are_promoted() -> None:
+    """Room for a further run of a stage's winner after its probes."""
+    further = trial(1, 99.0, budget=9)
+    further.system_attrs[RECORD_KEY]["kind"] = "a kind of a later version"
+    trials = [trial(0, 1.0), further, trial(2, 2.0), trial(3, 0.0)]
+    ledger = read(trials)
+    assert [t.number for t in ledger.trials] == [0, 2, 3]
+    assert ledger.promoted == trials[2]
+
+
+def test_a_trial_that_came_too_late_and_still_runs_is_surplus() -> None:
+    trials = [trial(n, 1.0) for n in range(3)]
+    late, parked = trial(3, state=RUNNING), trial(4, state=WAITING)
+    assert read([*trials, late, parked]).surplus == (late,)
+
+
 def test_a_trial_that_counts_extends_the_stage_and_a_late_one_does_not() -> None:
     assert read([trial(0, 1.0), trial(1, 1.0, budget=5)]).budget == 5
     spent = [trial(0, 1.0), trial(1, 1.0), trial(2, 1.0)]
@@ -125,6 +146,7 @@ def test_the_budget_is_kept_and_what_is_promoted_stays_promoted(data: st.DataObj
     trials: list[FrozenTrial] = []
     promoted: int | None = None
     budget = 0
+    earlier: Ledger | None = None
     for _ in range(data.draw(st.integers(1, 40))):
         running = [t for t in trials if t.state == RUNNING]
         if running and data.draw(st.booleans()):
@@ -146,6 +168,9 @@ def test_the_budget_is_kept_and_what_is_promoted_stays_promoted(data: st.DataObj
             planned = data.draw(st.integers(1, 6))
             trials.append(trial(len(trials), state=RUNNING, budget=planned))
         ledger = read(trials)
+        if data.draw(st.booleans()):  # not each time: others' trials come several at once
+            earlier = Ledger(trials, "run", "maximize", earlier)
+            assert contents(earlier) == contents(ledger)
         assert ledger.budget >= budget
         assert len(ledger.trials) <= ledger.budget <= 6
         budget = ledger.budget
@@ -168,6 +193,6 @@ def test_a_value_goes_with_the_weights_that_had_it() -> None:
 
 
 def test_records_are_read_back() -> None:
-    record = TrialRecord("run", 12, 10, Parent(3, "a" * 64))
+    record = TrialRecord("run", 12, 10, Parent(8, 3, "a" * 64))
     made = create_trial(value=0.0, system_attrs={RECORD_KEY: record.to_json()})
     assert TrialRecord.of(made) == record

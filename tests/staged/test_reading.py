@@ -57,7 +57,7 @@ def test_a_parent_is_recorded_with_each_trial(create: Create, objective: Objecti
     staged.optimize(objective, 2, 2)
     for trial in staged.studies[1].trials:
         parent = trial.system_attrs["gamma:trial"]["parent"]
-        assert parent["trial"] == staged.schedule[0].trial_number
+        assert (parent["stage"], parent["trial"]) == (0, staged.schedule[0].trial_number)
         assert parent["sha256"] in staged.schedule[0].checkpoint
 
 

@@ -38,6 +38,10 @@ def chain(error: BaseException | None) -> str:
         f"postgresql+psycopg://me:{SECRET}@host:port/x",
         f"mysql+absent://me:{SECRET}@host/x",
         f"absent://me:{SECRET}@host/x",
+        f"postgresql+psycopg//me:{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@x:{SECRET}@host/x",
+        f"postgresql+psycopg://me:p@{SECRET}/x@host/x",
     ],
 )
 def test_a_database_out_of_reach_is_an_error_without_its_password(
@@ -109,7 +113,7 @@ def test_a_storage_that_was_tampered_with_cannot_reach_outside(
         stage = 1
     elif place == "parent":
         lease = {**lease, "released": True}
-        record = {**record, "parent": {"trial": 0, "sha256": evil}}
+        record = {**record, "parent": {"stage": 0, "trial": 0, "sha256": evil}}
         stage = 1
     staged._run.open_stage(stage)
     study = staged.studies[stage]

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 from pathlib import Path
-import re
 import subprocess
 import sys
 from typing import Any
@@ -62,25 +61,19 @@ def test_damage_elsewhere_is_named(path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_every_flipped_bit_is_refused_by_name(path: Path) -> None:
+def test_every_flipped_bit_and_every_missing_byte_is_refused_by_name(path: Path) -> None:
     whole = path.read_bytes()
-    # Optuna's own lines have no checksum: one whose key is another is taken for one of them.
-    keys = {i for found in re.finditer(b'"crc32"', whole) for i in range(*found.span())}
-    for where in range(len(whole)):
-        for bit in range(8):
-            path.write_bytes(whole[:where] + bytes([whole[where] ^ 1 << bit]) + whole[where + 1 :])
-            if where in keys and is_json(path):
-                assert names(path) == ["first"]
-                continue
-            with pytest.raises(ValueError, match=rf"journal {path} is damaged"):
-                names(path)
-
-
-def is_json(path: Path) -> bool:
-    try:
-        return all(json.loads(line) for line in path.read_bytes().splitlines())
-    except ValueError:
-        return False
+    damaged = [
+        whole[:where] + bytes([whole[where] ^ 1 << bit]) + whole[where + 1 :]
+        for where in range(len(whole))
+        for bit in range(8)
+    ]
+    # Without its line feed the last line is whole: see below.
+    damaged += [whole[:where] + whole[where + 1 :] for where in range(len(whole) - 1)]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"journal {path} is damaged"):
+            names(path)
 
 
 def test_a_missing_line_feed_is_put_back(path: Path) -> None:
@@ -104,6 +97,65 @@ def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyP
     assert path.read_bytes() == whole
     optuna.create_study(storage=storage, study_name="second")
     assert names(path) == ["first", "second"]
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_is_named_and_leaves_no_half_line(
+    path: Path,
+) -> None:
+    resource = pytest.importorskip("resource")
+    storage = open_journal(str(path))
+    whole = path.read_bytes()
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 7, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            optuna.create_study(storage=storage, study_name="second")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == whole
+    optuna.create_study(storage=storage, study_name="second")
+    assert names(path) == ["first", "second"]
+
+
+def test_a_full_disk_leaves_no_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_journal(str(path))
+
+    def full(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            optuna.create_study(storage=storage, study_name="second")
+    assert str(path) in str(caught.value)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    optuna.create_study(storage=storage, study_name="second")
+    assert names(path) == ["first", "second"]
+
+
+@pytest.mark.parametrize("tail", [b"", b'{"op_code": 0'])
+def test_a_process_that_was_paused_with_the_lock_spoils_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
+) -> None:
+    """While it looked at the end of the file others have broken its lock and gone on."""
+    path.write_bytes(path.read_bytes() + tail)
+    look = storage_module._end_of_last_line
+    paused = True
+
+    def look_and_pause(file: Any) -> Any:
+        nonlocal paused
+        end = look(file)
+        if paused:
+            paused = False
+            os.unlink(f"{path}.lock")
+            optuna.create_study(storage=open_journal(str(path)), study_name="theirs")
+        return end
+
+    ours = JournalStorage(storage_module._JournalFile(str(path))) if not tail else None
+    monkeypatch.setattr(storage_module, "_end_of_last_line", look_and_pause)
+    optuna.create_study(storage=ours or open_journal(str(path)), study_name="ours")
+    assert names(path) == ["first", "theirs", "ours"]
 
 
 def dead_process() -> Process:

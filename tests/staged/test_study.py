@@ -174,6 +174,26 @@ def test_enqueued_parameters_come_first_in_every_stage(
     assert params[3] not in grid
 
 
+@pytest.mark.parametrize("bad", [{"x": 1.5}, {"x": "fast"}, {"kind": "c"}])
+def test_enqueued_parameters_outside_of_the_search_space_are_refused(
+    create: Create, bad: dict[str, Any]
+) -> None:
+    def searching(trial: optuna.Trial, stage: Stage) -> float:
+        x = trial.suggest_float("x", 0.0, 1.0)
+        trial.suggest_categorical("kind", ["a", "b"])
+        stage.save(trial, {})
+        return x
+
+    staged = create()
+    [name] = bad
+    with pytest.raises(ValueError, match=f"`enqueue` gives '{name}' the value"):
+        staged.optimize(searching, 1, 2, enqueue=[bad], catch=(Exception,))
+    staged.optimize(searching, 1, 2, enqueue=[{"x": 0.5, "kind": "b"}])
+    found = staged.studies[0].trials[0].params
+    assert found["kind"] == "b"
+    assert (found["x"] == 0.5) == (name == "x")  # else it had been suggested before
+
+
 def test_any_storage_of_optuna(tmp_path: Path, objective: Objective) -> None:
     schedules = []
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "other.log"))

@@ -210,8 +210,8 @@ def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: P
     staged.optimize(task, n_stages=1, n_trials=2, enqueue=rates)
     failed, good = staged.studies[0].trials
     assert failed.state == optuna.trial.TrialState.FAIL
-    assert "diverged in epoch 1" in failed.user_attrs["reason"]
-    assert "100000000.0" in failed.user_attrs["reason"]
+    assert "diverged in epoch 1" in failed.user_attrs["failure"]
+    assert "100000000.0" in failed.user_attrs["failure"]
     assert staged.schedule[0].trial_number == good.number
 
 
@@ -225,16 +225,37 @@ def test_divergence_ends_an_epoch_early(digits: Dataset) -> None:
     assert len(calls) == 100 < len(images) / 50
 
 
-def test_out_of_memory_fails_the_trial(
-    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: Any) -> float:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def cuda_is_full() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", full)
+
+def numpy_is_full() -> None:
+    raise MemoryError("Unable to allocate 8.00 EiB")
+
+
+def cpu_is_full() -> None:
+    torch.empty(2**59)
+
+
+@pytest.mark.parametrize("full", [cuda_is_full, numpy_is_full, cpu_is_full])
+def test_out_of_memory_fails_the_trial(
+    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch, full: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", lambda *_: full())
     task, trial = make(), FixedTrial({"lr": 0.1})
     assert math.isnan(task(trial, MemoryStage()))  # type: ignore[arg-type]
-    assert trial.user_attrs["reason"] == "out of memory: CUDA out of memory"
+    assert trial.user_attrs["failure"].startswith("out of memory: ")
+
+
+def test_other_errors_are_errors(
+    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: Any) -> float:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", wrong)
+    with pytest.raises(RuntimeError, match="shapes"):
+        make()(FixedTrial({"lr": 0.1}), MemoryStage())  # type: ignore[arg-type]
 
 
 def test_pruner_is_heard_between_epochs(make: Callable[..., VisionTask]) -> None:

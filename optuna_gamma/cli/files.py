@@ -1,0 +1,23 @@
+"""The files that the command line writes into a run's folder: whole, or as they were before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import uuid
+
+from optuna_gamma.staged.checkpoint import temporary_name
+from optuna_gamma.staged.directory import RunDirectory
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file of a run's folder; a kill at any moment leaves the old one or the new one."""
+    directory = RunDirectory(path.parent)
+    while True:
+        # Named like a checkpoint in the making, so that it is collected if we are killed.
+        aside = temporary_name(0, 0, uuid.uuid4().hex)
+        try:
+            directory.write(path.name, content, aside)
+            return
+        except FileNotFoundError:  # another worker has collected it already
+            if not path.parent.is_dir():
+                raise

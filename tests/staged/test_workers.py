@@ -1,0 +1,131 @@
+"""Workers join late, leave early, wait for each other and die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import threading
+from typing import Any
+
+import optuna
+from optuna.trial import create_trial
+from optuna.trial import TrialState
+import pytest
+
+from optuna_gamma.staged import Stage
+from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged import worker as worker_module
+from optuna_gamma.staged.lease import Lease
+from optuna_gamma.staged.lease import LEASE_KEY
+from optuna_gamma.staged.lease import Process
+from optuna_gamma.staged.ledger import RECORD_KEY
+from optuna_gamma.staged.ledger import TrialRecord
+
+
+Create = Callable[..., StagedStudy]
+Objective = Callable[[optuna.Trial, Stage], float]
+
+
+def test_one_joins_late_and_the_other_leaves_early(create: Create, objective: Objective) -> None:
+    ran: dict[str, list[tuple[int, int]]] = {"first": [], "late": []}
+
+    def late(trial: optuna.Trial, stage: Stage) -> float:
+        ran["late"].append((stage.number, trial.number))
+        return objective(trial, stage)
+
+    joining = threading.Thread(target=lambda: create().optimize(late, 3, 4))
+
+    def first(trial: optuna.Trial, stage: Stage) -> float:
+        ran["first"].append((stage.number, trial.number))
+        if len(ran["first"]) == 6:
+            joining.start()
+            trial.study.stop()
+        return objective(trial, stage)
+
+    staged = create()
+    staged.optimize(first, 3, 4)
+    joining.join()
+    everything = [(stage, number) for stage in range(3) for number in range(4)]
+    assert ran["first"] == everything[:6]
+    assert sorted(ran["first"] + ran["late"]) == everything
+    assert len(staged.schedule) == 3
+
+
+def test_who_waits_says_so_and_waits_cheaply(
+    create: Create, objective: Objective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, enough = threading.Event(), threading.Event()
+
+    def slow(trial: optuna.Trial, stage: Stage) -> float:
+        value = objective(trial, stage)
+        begun.set()
+        assert enough.wait(60)
+        return value
+
+    busy, waiting = create(), create()
+    busy_thread = threading.Thread(target=busy.optimize, args=(slow, 1, 1))
+    pauses: list[float] = []
+    reads: list[int] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            enough.set()
+            busy_thread.join()
+
+    ledger = type(waiting._run).ledger
+
+    def read(run: Any, stage: int) -> Any:
+        if run is waiting._run:
+            reads.append(stage)
+        return ledger(run, stage)
+
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("optuna")
+    monkeypatch.setattr(worker_module.time, "sleep", pause)
+    monkeypatch.setattr(type(waiting._run), "ledger", read)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        busy_thread.start()
+        assert begun.wait(60)
+        waiting.optimize(objective, 1, 1)
+    finally:
+        enough.set()
+        logger.removeHandler(handler)
+    [line] = [line for line in said if "waiting for 1 trial(s)" in line]
+    assert "60 seconds" in line
+    assert len(pauses) == 20
+    assert all(pause >= 1.0 for pause in pauses[6:])
+    assert len(reads) <= len(pauses) + 12  # a look a pause; the rest is beginning and end
+    assert len(waiting.schedule) == 1
+
+
+def test_a_trial_that_came_too_late_and_whose_worker_died_is_parked(
+    create: Create, objective: Objective
+) -> None:
+    staged = create()
+    dead = Process(Process.current().host, 1, "never")
+
+    def with_a_late_one(trial: optuna.Trial, stage: Stage) -> float:
+        if trial.number == 1:
+            record = TrialRecord(staged._run.identity.id, 2, 1, None)
+            staged.studies[0].add_trial(
+                create_trial(
+                    state=TrialState.RUNNING,
+                    system_attrs={
+                        RECORD_KEY: record.to_json(),
+                        LEASE_KEY: Lease("ab", dead).to_json(),
+                    },
+                )
+            )
+            raise KeyError
+        return objective(trial, stage)
+
+    with pytest.raises(KeyError):
+        staged.optimize(with_a_late_one, 1, 2)
+    staged.optimize(objective, 1, 2)
+    states = [trial.state for trial in staged.studies[0].trials]
+    assert states == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.WAITING]
