@@ -99,6 +99,14 @@ class _Trials:
         return self._sign * trial.value
 
 
+def observe(
+    trials: Sequence[FrozenTrial], space: Space, direction: StudyDirection
+) -> Observations:
+    """Look at finished trials that belong to no study at hand."""
+    sign = 1.0 if direction == StudyDirection.MAXIMIZE else -1.0
+    return _Trials(space, sign).observe(trials, -1)
+
+
 class History:
     """One study, as far as this thread has seen it."""
 

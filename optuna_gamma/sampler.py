@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 import hashlib
 import json
 import logging
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -28,15 +30,23 @@ from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transfer import SOURCE
+from optuna_gamma.bo.transfer import TARGET
+from optuna_gamma.bo.transfer import Target
+from optuna_gamma.bo.transfer import with_task
+from optuna_gamma.bo.transfer import with_tasks
 from optuna_gamma.bo.transform import resolution
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
+from optuna_gamma.bo.transform import standardize_beside
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
+from optuna_gamma.history import observe
 from optuna_gamma.space import Space
 
 
@@ -58,6 +68,12 @@ but not before there are two more: every second time up to 40 trials, every fift
 
 _MAX_TRIALS = 1000
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
+
+_FEW, _FEW_ROUNDS = 20, 7
+"""With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
+
+_MAX_SOURCE_TRIALS = 100
+"""Likewise of source trials."""
 
 _SPOILT_NOISE = 4.0
 """Noise ratio of completed trials whose values are absurd: such a value may be an accident. That a
@@ -103,6 +119,11 @@ class GammaBOSampler(BaseSampler):
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
+        source_trials: Finished trials of a related study, such as ``study.trials`` of one on
+            other data, whose objective has the same direction. The model learns how far they
+            are to be believed, and needs no start-up trials besides them. Of more than 100 it
+            sees the better half of a hundred and an even choice of the others; those outside
+            the search space are not used.
         warn_independent_sampling: Whether to warn when a parameter is sampled independently
             after the start-up trials.
 
@@ -128,6 +149,7 @@ class GammaBOSampler(BaseSampler):
         n_startup_trials: int = 4,
         independent_sampler: BaseSampler | None = None,
         deterministic_objective: bool | None = None,
+        source_trials: Sequence[FrozenTrial] | None = None,
         warn_independent_sampling: bool = True,
     ) -> None:
         if acquisition not in get_args(Acquisition):
@@ -144,6 +166,7 @@ class GammaBOSampler(BaseSampler):
         self._n_startup_trials = n_startup_trials
         self._independent_sampler = independent_sampler
         self._deterministic_objective = deterministic_objective
+        self._source_trials = _check_source(source_trials or (), acquisition)
         self._warn_independent_sampling = warn_independent_sampling
 
     def reseed_rng(self) -> None:
@@ -159,6 +182,8 @@ class GammaBOSampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         space = history(study, trials).search_space(study)
+        if not space and self._source_trials:
+            space = intersection_search_space(self._source_trials)
         return {name: kind for name, kind in space.items() if not kind.single()}
 
     def sample_relative(
@@ -171,12 +196,14 @@ class GammaBOSampler(BaseSampler):
         space = Space(search_space)
         trials = study._get_trials(deepcopy=False, use_cache=False)
         seen = history(study, trials).observe(study, trials, space, trial.number)
-        if not seen.is_complete.any() or len(seen.values) < self._n_startup_trials:
+        source = self._source(study, space)
+        is_complete = np.append(source.is_complete, seen.is_complete)
+        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
             return space.decode(self._startup_point(study, trial, space))
 
         rng = self._rng(study, trial.number, "relative")
         with np.errstate(all="ignore"):
-            x, known = self._propose(space, seen, _known(trials, trial), rng)
+            x, known = self._propose(space, seen, source, _known(trials, trial), rng)
         if len(encoded := known.to_json()) <= _MAX_ATTR_LENGTH:
             study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
         return space.decode(x)
@@ -229,12 +256,26 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 
+    def _source(self, study: Study, space: Space) -> Observations:
+        """Return the source trials that lie in a space."""
+        trials = [trial for trial in self._source_trials if space.contains(trial.params)]
+        seen = observe(trials, space, study.direction)
+        kept = informative(seen.values, _MAX_SOURCE_TRIALS)
+        return replace(
+            seen, X=seen.X[kept], values=seen.values[kept], is_complete=seen.is_complete[kept]
+        )
+
     def _propose(
-        self, space: Space, seen: Observations, known: _Known | None, rng: np.random.Generator
+        self,
+        space: Space,
+        seen: Observations,
+        source: Observations,
+        known: _Known | None,
+        rng: np.random.Generator,
     ) -> tuple[Array, _Known]:
         """Return the next point (d,) and the hyper-parameters to go on with."""
         cube = space.cube
-        process, known = self._process(cube, seen, known)
+        process, known = self._process(cube, seen, source, known)
         anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
         if len(seen.pending):
             process = process.pend(seen.pending)
@@ -244,7 +285,8 @@ class GammaBOSampler(BaseSampler):
         taken = seen.pending
         if self._deterministic_objective is not False:
             taken = np.concatenate([seen.X, seen.pending])
-        x = maximize(acquisition, cube, anchors, taken, rng)
+        rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
+        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
         if x is None:
             _logger.debug("All points of the search space were tried; one is repeated.")
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
@@ -252,31 +294,46 @@ class GammaBOSampler(BaseSampler):
         return x, known
 
     def _process(
-        self, cube: Cube, seen: Observations, known: _Known | None
-    ) -> tuple[Process, _Known]:
+        self, cube: Cube, seen: Observations, source: Observations, known: _Known | None
+    ) -> tuple[Process | Target, _Known]:
         """Condition on what was seen; fit the hyper-parameters if it is time to."""
         n = len(seen.values)
-        if known is not None and (len(known.theta) != cube.dim + 2 or n < known.n):
+        model = default_model(
+            cube, self._prior, _DETERMINISTIC_NOISE if self._deterministic_objective else None
+        )
+        has_source = bool(source.is_complete.any())
+        if has_source:
+            model = with_tasks(model, cube.dim)
+        n_theta = cube.dim + has_source + 2
+        if known is not None and (len(known.theta) != n_theta or n < known.n):
             known = None  # of another space
         kept = informative(seen.values, _MAX_TRIALS)
         if known is not None and n < max(known.n + 2, _REFIT_GROWTH * known.n):
             kept = kept[~np.isin(seen.numbers[kept], known.distrusted)]
-            X, values, extra, _ = _observed(seen, kept)
-            y = standardize(values)
-            process = condition(X, y, cube.is_categorical, known.theta, self._prior, True, extra)
-            return process, known
-        X, values, extra, is_suspect = _observed(seen, kept)
-        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
-        process, trusted = fit_trusted(
-            X,
-            values,
-            cube.is_categorical,
-            default_model(cube, self._prior, noise),
-            start=known.theta if known else None,
-            extra=extra,
-            is_suspect=is_suspect,
-        )
-        return process, _Known(n, process.theta, seen.numbers[kept[~trusted]])
+            data = _Data.of(cube, seen, kept, source)
+            process = condition(
+                data.X,
+                data.standardized(np.ones(len(data.X), dtype=np.bool_)),
+                data.is_categorical,
+                known.theta,
+                self._prior,
+                True,
+                data.extra,
+                model.task_offset,
+            )
+        else:
+            data = _Data.of(cube, seen, kept, source)
+            process, trusted = fit_trusted(
+                data.X,
+                data.standardized,
+                data.is_categorical,
+                model,
+                start=known.theta if known else None,
+                extra=data.extra,
+                is_suspect=data.is_suspect,
+            )
+            known = _Known(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
+        return Target(process) if has_source else process, known
 
     def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         rng = self._rng(study, "startup")
@@ -296,6 +353,27 @@ class GammaBOSampler(BaseSampler):
         return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
 
 
+def _check_source(trials: Sequence[FrozenTrial], acquisition: str) -> list[FrozenTrial]:
+    """Return the finished ones of source trials."""
+    if trials and acquisition == "conjugate":
+        raise ValueError(
+            '`source_trials` need `acquisition` "gamma" or "gaussian": "conjugate", which draws '
+            "predictions towards the mean of all values, cannot tell them from the study's own."
+        )
+    for trial in trials:
+        if not isinstance(trial, FrozenTrial):
+            raise TypeError(
+                "`source_trials` must be trials of a study, such as `study.trials`, but one is "
+                f"{trial!r}."
+            )
+        if trial.values is not None and len(trial.values) != 1:
+            raise ValueError(
+                "`source_trials` must have one value each, but trial "
+                f"{trial.number} has {len(trial.values)}."
+            )
+    return [trial for trial in trials if trial.state.is_finished()]
+
+
 def _shared_seed(study: Study) -> int:
     """Read the study's seed, drawing it if there is none yet."""
     storage, study_id = study._storage, study._study_id
@@ -309,12 +387,50 @@ def _shared_seed(study: Study) -> int:
     return int(seed)
 
 
-def _observed(seen: Observations, kept: NDArray[np.intp]) -> tuple[Array, Array, Array, BoolArray]:
-    """Return points, values, their extra noise, and whether they may be outliers."""
-    values, is_complete = seen.values[kept], seen.is_complete[kept]
-    is_spoilt = spoilt(values) & is_complete
-    extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
-    return seen.X[kept], values, extra, is_complete & ~is_spoilt
+@dataclass(frozen=True)
+class _Data:
+    """What a process is fitted to: the n trials of the study, then the m source trials.
+
+    X: Points, (n + m, d), with the task as one more coordinate if there are source trials.
+    is_categorical: Which coordinates are categorical.
+    values: Values of the study's trials, (n,).
+    source_values: Values of the source trials, (m,).
+    extra: Noise of single observations beyond that of all, (n + m,).
+    is_suspect: Which of them may be outliers, (n + m,).
+    """
+
+    X: Array
+    is_categorical: BoolArray
+    values: Array
+    source_values: Array
+    extra: Array
+    is_suspect: BoolArray
+
+    @staticmethod
+    def of(cube: Cube, seen: Observations, kept: NDArray[np.intp], source: Observations) -> _Data:
+        values, is_complete = seen.values[kept], seen.is_complete[kept]
+        is_spoilt = spoilt(values) & is_complete
+        is_suspect = is_complete & ~is_spoilt
+        if not source.is_complete.any():
+            extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
+            none = np.empty(0)
+            return _Data(seen.X[kept], cube.is_categorical, values, none, extra, is_suspect)
+        is_spoilt = np.append(is_spoilt, spoilt(source.values) & source.is_complete)
+        return _Data(
+            X=np.concatenate([with_task(seen.X[kept], TARGET), with_task(source.X, SOURCE)]),
+            is_categorical=np.append(cube.is_categorical, True),
+            values=values,
+            source_values=source.values,
+            extra=np.where(is_spoilt, _SPOILT_NOISE, 0.0),
+            is_suspect=np.append(is_suspect, np.zeros(len(source.values), dtype=np.bool_)),
+        )
+
+    def standardized(self, chosen: BoolArray) -> Array:
+        """Return the standardised values of chosen observations, all source trials included."""
+        values = self.values[chosen[: len(self.values)]]
+        if len(self.source_values) == 0:
+            return standardize(values)
+        return np.concatenate(standardize_beside(values, self.source_values))
 
 
 @dataclass(frozen=True)

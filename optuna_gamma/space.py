@@ -44,9 +44,18 @@ class Space:
             is_categorical=np.array([isinstance(k, CategoricalDistribution) for k in kinds]),
         )
 
+    def contains(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether parameters have all that the space has, each in its range."""
+        return all(
+            name in params and _contains(distribution, params[name])
+            for name, distribution in self.distributions.items()
+        )
+
     def encode(self, params: Sequence[Mapping[str, Any]]) -> Array:
         """Map parameters to points of the cube, (n, d); values outside a range to its bound."""
         x = np.empty((len(params), len(self.distributions)))
+        if not params:
+            return x
         for j, (name, distribution) in enumerate(self.distributions.items()):
             x[:, j] = _encode(distribution, [p[name] for p in params])
         return x
@@ -57,6 +66,13 @@ class Space:
             name: _decode(k, float(value))
             for (name, k), value in zip(self.distributions.items(), x, strict=True)
         }
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # not one of the choices, or not a number
+        return False
 
 
 def _numeric(distribution: BaseDistribution) -> FloatDistribution | IntDistribution:

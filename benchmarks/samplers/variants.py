@@ -110,7 +110,7 @@ def _transform(function: Callable[[Array], Array]) -> Sequence[Change]:
         unit: Array = y / deviation if deviation else y
         return unit
 
-    return (sampler, "standardize", standardize), (outliers, "standardize", standardize)
+    return ((sampler, "standardize", standardize),)
 
 
 def _copula(y: Array) -> Array:
@@ -185,14 +185,19 @@ class _InBox:
 
 
 def _trust_region(
-    acquisition: LogEI, cube: Cube, anchors: Array, taken: Array, rng: np.random.Generator
+    acquisition: LogEI,
+    cube: Cube,
+    anchors: Array,
+    taken: Array,
+    rng: np.random.Generator,
+    rounds: int,
 ) -> Array | None:
     """Search a box of width 0.4 around the best point. Continuous coordinates only."""
     low = np.clip(anchors[0] - 0.2, 0.0, 1.0)
     width = np.clip(anchors[0] + 0.2, 0.0, 1.0) - low
     inside = (np.clip(anchors, low, low + width) - low) / width
     nothing = np.empty((0, cube.dim))
-    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng)
+    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng, rounds)
     return None if x is None else low + width * x
 
 
@@ -201,7 +206,8 @@ def _effort(spread: int, local: int, searches: int, rounds: int) -> Sequence[Cha
         (maximize, "N_GLOBAL", spread),
         (maximize, "N_LOCAL", local),
         (maximize, "N_SEARCHES", searches),
-        (maximize, "ROUNDS", rounds),
+        (sampler, "ROUNDS", rounds),
+        (sampler, "_FEW_ROUNDS", rounds),
     )
 
 
@@ -228,6 +234,7 @@ VARIANTS: dict[str, Contender] = {
     "noise median 1e-2": _with(_noise(1e-2)),
     "noise fixed near zero": _with(deterministic_objective=True),
     "hyper-parameters averaged": _with((sampler, "make_acquisition", _averaged)),
+    "few rounds": _with((sampler, "ROUNDS", 7)),
     "fitted at doublings": _with((sampler, "_REFIT_GROWTH", 2.0)),
     "incumbent best value": _with((sampler, "make_acquisition", _best_value)),
     "trust region": _with((sampler, "maximize", _trust_region)),

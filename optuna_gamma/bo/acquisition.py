@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 import math
 from typing import Literal
+from typing import Protocol
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +27,6 @@ from scipy import special
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Posterior
-from optuna_gamma.bo.process import Process
 
 
 _GAUSSIAN_TERMS = 16
@@ -213,6 +213,24 @@ def conjugate_log_ei(
     )
 
 
+class Predictor(Protocol):
+    """What predicts: a process, or one seen from one of its tasks."""
+
+    @property
+    def y(self) -> Array:
+        """Observed values, (n,)."""
+
+    @property
+    def incumbent(self) -> float:
+        """The value to improve on."""
+
+    def posterior(self, x: Array) -> Posterior:
+        """Compute the marginal posterior at points (m, d)."""
+
+    def posterior_with_gradient(self, x: Array) -> tuple[Posterior, Array, Array]:
+        """Compute the marginal posterior and its gradients, (m, d) each, at points (m, d)."""
+
+
 @dataclass(frozen=True)
 class LogEI:
     """Log expected improvement over the known points of a process, as a function of the point.
@@ -222,7 +240,7 @@ class LogEI:
         criterion: Value and derivatives in location and scale.
     """
 
-    process: Process
+    process: Predictor
     criterion: Criterion
 
     def __call__(self, x: Array) -> Array:
@@ -237,11 +255,9 @@ class LogEI:
 
 
 def make_acquisition(
-    name: Acquisition, process: Process, prior: GammaPrior, xi: float = 0.0
+    name: Acquisition, process: Predictor, prior: GammaPrior, xi: float = 0.0
 ) -> LogEI:
-    """Build an acquisition function whose incumbent is the best location at a known point.
-
-    With noise the largest observation is a lucky one; the largest location is not.
+    """Build an acquisition function over the incumbent of a process.
 
     Args:
         name: ``"gamma"``: Student-t; ``"gaussian"``: the same location and scale taken as those
@@ -250,7 +266,7 @@ def make_acquisition(
         prior: Prior of the precision for ``"conjugate"``.
         xi: Margin ξ.
     """
-    best = float(process.location.max())
+    best = process.incumbent
 
     def gaussian(posterior: Posterior) -> tuple[Array, Array, Array]:
         return log_ei(replace(posterior, df=math.inf), best, xi)

@@ -61,15 +61,15 @@ def ascend(
     turning = searching
     for _ in range(rounds - 1):
         if turning.any():
-            free = _free(x, gradient, low, high)
             newton = np.where(free != 0.0, (inverse_hessian @ free[:, :, None])[:, :, 0], 0.0)
             direction = np.where(turning[:, None], newton, direction)
             step = np.where(turning, 1.0, step)
-            searching = searching & ~(turning & ~newton.any(axis=1))
+            searching = searching & (newton.any(axis=1) | ~turning)
         if not searching.any():
             break
-        moved = np.clip(x + step[:, None] * direction, low, high)
-        moved = np.where(searching[:, None], moved, x)
+        moved = np.minimum(np.maximum(x + step[:, None] * direction, low), high)
+        if not searching.all():
+            moved = np.where(searching[:, None], moved, x)
         new_value, new_gradient = function(moved)
         s = moved - x
         promised = (gradient * s).sum(axis=1)
@@ -83,10 +83,14 @@ def ascend(
             shrink = np.where(excess < np.inf, np.minimum(np.maximum(shrink, 0.1), 0.5), 0.1)
             step = np.where(taken, step, step * shrink)
         searching = searching & ~(taken & (gain < tolerance)) & (step > 1e-6)
-        x = np.where(taken[:, None], moved, x)
-        gradient = np.where(taken[:, None], new_gradient, gradient)
-        value = np.where(taken, new_value, value)
+        if taken.all():
+            x, value, gradient = moved, new_value, new_gradient
+        else:
+            x = np.where(taken[:, None], moved, x)
+            value = np.where(taken, new_value, value)
+            gradient = np.where(taken[:, None], new_gradient, gradient)
         turning = taken & searching
+        free = _free(x, gradient, low, high)
     return x, value
 
 

@@ -58,12 +58,15 @@ class Model:
         precision: Prior of the precision. :obj:`None`: the precision is one and the
             amplitude of the kernel is fitted instead, which is the usual Gaussian process.
         mean: ``"constant"``: unknown, integrated out; ``"zero"``: known.
+        task_offset: Prior variance of what the mean of each task differs by, where the last
+            coordinate tells tasks apart; 0: there are no tasks.
     """
 
     length_scale: LogNormal | None
     noise: LogNormal | float
     precision: GammaPrior | None
     mean: Literal["constant", "zero"] = "constant"
+    task_offset: float = 0.0
 
 
 def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
@@ -144,8 +147,16 @@ def fit(
             options={"maxiter": 50, "ftol": 1e-3, "gtol": 1e-2},
         )
         theta[free] = result.x
-    mean_is_unknown = model.mean == "constant"
-    return condition(X, y, is_categorical, theta, model.precision, mean_is_unknown, extra)
+    return condition(
+        X,
+        y,
+        is_categorical,
+        theta,
+        model.precision,
+        model.mean == "constant",
+        extra,
+        model.task_offset,
+    )
 
 
 def informative(y: Array, m: int) -> NDArray[np.intp]:
@@ -193,6 +204,9 @@ class LogDensity:
         self._upper = first * self._n + second
         D2 = (X[first] - X[second]).T ** 2
         self._D2 = np.where(is_categorical[:, None], D2 != 0.0, D2)
+        self._offset = model.task_offset
+        if self._offset:
+            self._offsets = np.where(self._D2[-1] == 0.0, self._offset, 0.0)
         self._rhs = np.stack([y, np.ones(self._n)], axis=1)
 
     @property
@@ -228,8 +242,11 @@ class LogDensity:
         correlation, derivative = matern52(inv_sq @ self._D2)
         gradient = np.zeros(d + 2)
         K = np.empty((n, n))
-        K.put(self._upper, amplitude * correlation)
-        K.flat[:: n + 1] = amplitude + noise + JITTER * amplitude + self._extra
+        covariance = amplitude * correlation
+        if self._offset:
+            covariance += self._offsets
+        K.put(self._upper, covariance)
+        K.flat[:: n + 1] = amplitude + self._offset + noise + JITTER * amplitude + self._extra
         # LAPACK stores by columns: to it the upper triangle is the lower one.
         factor, info = lapack.dpotrf(K.T, lower=1, clean=0, overwrite_a=1)
         if info != 0:

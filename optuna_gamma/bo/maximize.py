@@ -44,6 +44,7 @@ def maximize(
     anchors: Array,
     taken: Array,
     rng: np.random.Generator,
+    rounds: int = ROUNDS,
 ) -> Array | None:
     """Find a point of the cube where the acquisition function is large.
 
@@ -57,6 +58,7 @@ def maximize(
         anchors: Points worth searching around, the best first, (a, d).
         taken: Points that must not be returned, (t, d).
         rng: Source of randomness.
+        rounds: Number of evaluations of a climb.
 
     Returns:
         The point, (d,), or :obj:`None` if all points of the cube are taken.
@@ -79,11 +81,13 @@ def maximize(
     moving &= ~cube.is_categorical
     discrete = [j for j, grid in enumerate(cube.grids) if grid is not None]
     for _ in range(3 if discrete else 1):
-        climbed = cube.snap(_climb(acquisition, x, moving)) if moving.any() else x
+        climbed, climbed_values = x, values
+        if moving.any():
+            climbed, climbed_values = _climb(acquisition, x, moving, rounds)
         if discrete:
-            climbed = _try_values(acquisition, climbed, discrete, cube)
-        climbed_values = np.where(free(climbed), acquisition(climbed), -np.inf)
-        better = climbed_values > values
+            climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
+            climbed_values = acquisition(climbed)
+        better = free(climbed) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
         if not better.any():
             break
@@ -110,8 +114,10 @@ def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
     return cube.snap(np.where(changed, moved, centres))
 
 
-def _climb(acquisition: Acquisition, x: Array, moving: np.ndarray) -> Array:
-    """Climb from all points along the moving coordinates."""
+def _climb(
+    acquisition: Acquisition, x: Array, moving: np.ndarray, rounds: int
+) -> tuple[Array, Array]:
+    """Climb from all points along the moving coordinates; return points and values."""
 
     def function(coordinates: Array) -> tuple[Array, Array]:
         points = x.copy()
@@ -120,16 +126,16 @@ def _climb(acquisition: Acquisition, x: Array, moving: np.ndarray) -> Array:
         return values, gradients[:, moving]
 
     climbed: Array = x.copy()
-    climbed[:, moving] = ascend(
+    climbed[:, moving], values = ascend(
         function,
         x[:, moving],
         low=0.0,
         high=1.0,
         first_step=FIRST_STEP,
-        rounds=ROUNDS,
+        rounds=rounds,
         tolerance=TOLERANCE,
-    )[0]
-    return climbed
+    )
+    return climbed, values
 
 
 def _try_values(acquisition: Acquisition, x: Array, discrete: list[int], cube: Cube) -> Array:

@@ -5,6 +5,8 @@ Names as in :mod:`optuna_gamma.bo.process`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import special
 
@@ -14,7 +16,6 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import Process
-from optuna_gamma.bo.transform import standardize
 
 
 LEVEL = 1e-2
@@ -63,7 +64,7 @@ def improbability(process: Process) -> Array:
 
 def fit_trusted(
     X: Array,
-    values: Array,
+    standardized: Callable[[BoolArray], Array],
     is_categorical: BoolArray,
     model: Model,
     *,
@@ -78,7 +79,7 @@ def fit_trusted(
 
     Args:
         X: Points, (n, d).
-        values: Values to be maximised, (n,), not NaN, of any size.
+        standardized: From a choice of observations, (n,), to their standardised values.
         is_categorical: Which coordinates are categorical, (d,).
         model: The priors; the precision must be unknown.
         start: Hyper-parameters of an earlier fit, (d + 2,).
@@ -88,14 +89,15 @@ def fit_trusted(
     Returns:
         The process, and the observations that it knows, (n,).
     """
-    trusted = np.ones(len(values), dtype=np.bool_)
+    n = len(X)
+    trusted = np.ones(n, dtype=np.bool_)
 
     def fit_to(chosen: BoolArray, start: Array | None) -> Process:
-        y = standardize(values[chosen])
+        y = standardized(chosen)
         return fit(X[chosen], y, is_categorical, model, start=start, extra=extra[chosen])
 
     process = fit_to(trusted, start)
-    for _ in range(int(MOST * len(values)) if len(values) > FEWEST else 0):
+    for _ in range(int(MOST * n) if n > FEWEST else 0):
         known = np.flatnonzero(trusted)
         improbable = np.where(is_suspect[known], improbability(process), np.inf)
         worst = int(np.argmin(improbable))
@@ -112,6 +114,7 @@ def fit_trusted(
             model.precision,
             model.mean == "constant",
             process.extra,
+            model.task_offset,
         )
         if improbability(doubtful)[worst] > LEVEL:
             break

@@ -117,6 +117,8 @@ class Process:
         L_inv: Inverse of the lower Cholesky factor of K, (n', n').
         a_n: Shape of the precision's posterior; infinite if the precision is known.
         b_n: Rate of the precision's posterior; infinite if the precision is known.
+        task_offset: Prior variance of what the mean of each task differs by, tasks being told
+            apart by the last coordinate; 0 without tasks.
     """
 
     X: Array
@@ -131,6 +133,7 @@ class Process:
     L_inv: Array
     a_n: float
     b_n: float
+    task_offset: float = 0.0
 
     @property
     def df(self) -> float:
@@ -141,6 +144,14 @@ class Process:
     def variance(self) -> float:
         """Estimate b_n / a_n of one over the precision."""
         return self.b_n / self.a_n if math.isfinite(self.a_n) else 1.0
+
+    @property
+    def incumbent(self) -> float:
+        """The best location at a known point.
+
+        With noise the largest observation is a lucky one; the largest location is not.
+        """
+        return float(self.location.max())
 
     def posterior(self, x: Array) -> Posterior:
         """Compute the marginal posterior at points.
@@ -188,7 +199,7 @@ class Process:
         """
         X = np.concatenate([self.X, x])
         extra = np.concatenate([self.extra, np.zeros(len(x))])
-        L_inv, _ = _inverse_cholesky(X, self.is_categorical, self.theta, extra)
+        L_inv, _ = _inverse_cholesky(X, self.is_categorical, self.theta, extra, self.task_offset)
         return replace(
             self,
             X=X,
@@ -206,9 +217,11 @@ class Process:
         r, derivative = matern52(squared_distances(x, self.X, inv_sq, self.is_categorical))
         r *= amplitude
         derivative *= amplitude
+        if self.task_offset:
+            r += np.where(x[:, -1:] == self.X[:, -1], self.task_offset, 0.0)
         half = r @ self.L_inv.T
         location = self.beta + r @ self.alpha
-        c = amplitude - np.einsum("ij,ij->i", half, half)
+        c = amplitude + self.task_offset - np.einsum("ij,ij->i", half, half)
         leverage = -(half @ self.L_inv)
         if self.h.any():
             information = self.h.sum()
@@ -227,6 +240,7 @@ def condition(
     precision: GammaPrior | None,
     mean_is_unknown: bool,
     extra: Array | None = None,
+    task_offset: float = 0.0,
 ) -> Process:
     """Condition a process with given hyper-parameters on observations.
 
@@ -238,10 +252,11 @@ def condition(
         precision: Prior of the precision; :obj:`None` if it is one.
         mean_is_unknown: Whether the mean is estimated; else it is zero.
         extra: Noise of single observations beyond that of all, (n,); none by default.
+        task_offset: Prior variance of what the mean of each task differs by; 0 without tasks.
     """
     extra = np.zeros(len(y)) if extra is None else extra
     p = 1 if mean_is_unknown else 0
-    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra)
+    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra, task_offset)
     h = L_inv.T @ L_inv.sum(axis=1) * p
     beta = float(h @ y / h.sum()) if p else 0.0
     residual = L_inv @ (y - beta)
@@ -259,11 +274,12 @@ def condition(
         L_inv=L_inv,
         a_n=precision.shape + 0.5 * (len(y) - p) if precision else math.inf,
         b_n=precision.b0 + 0.5 * float(residual @ residual) if precision else math.inf,
+        task_offset=task_offset,
     )
 
 
 def _inverse_cholesky(
-    X: Array, is_categorical: BoolArray, theta: Array, extra: Array
+    X: Array, is_categorical: BoolArray, theta: Array, extra: Array, task_offset: float
 ) -> tuple[Array, Array]:
     """Invert the lower Cholesky factor of K, whose diagonal is raised until there is one.
 
@@ -272,10 +288,12 @@ def _inverse_cholesky(
     """
     amplitude, noise = np.exp(theta[-2:])
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
+    if task_offset:
+        K += np.where(X[:, -1:] == X[:, -1], task_offset, 0.0)
     lift = JITTER * amplitude
     while True:
         diagonal: Array = noise + lift + extra
-        K.flat[:: len(X) + 1] = amplitude + diagonal
+        K.flat[:: len(X) + 1] = amplitude + task_offset + diagonal
         factor, info = lapack.dpotrf(K, lower=1, clean=1)
         if info == 0:
             return lapack.dtrtri(factor, lower=1)[0], diagonal

@@ -11,6 +11,9 @@ from optuna_gamma.bo.kernel import BoolArray
 WINSOR = 2.5
 """How far below the median values may lie, as a multiple of the distance to the best one."""
 
+SOURCE_WEIGHT = 3.0
+"""How many values of the target the source's scale is worth."""
+
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
 
@@ -56,16 +59,57 @@ def standardize(values: Array) -> Array:
     Returns:
         (n,), finite. All zero if the values are all equal.
     """
+    y, _ = _centred(values)
+    deviation = _deviation(y)
+    return y / deviation if deviation > 0.0 else y
+
+
+def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
+    """Bring values of two tasks to zero mean each and comparable variance, as :func:`standardize`.
+
+    The source's become of unit variance. The target's scale is still uncertain while it has few:
+    its variance is taken for the mean of its own and of the source's, weighted by n and by
+    :data:`SOURCE_WEIGHT`, the posterior mean under a prior that the source gives.
+
+    Args:
+        values: Values of the target, (n,), n ≥ 0, as for :func:`standardize`.
+        source: Those of the source, (m,) with m ≥ 1.
+
+    Returns:
+        (n,) and (m,), finite.
+    """
+    y_source, unit_source = _centred(source)
+    deviation = _deviation(y_source)
+    if deviation > 0.0:
+        y_source = y_source / deviation
+    n = len(values)
+    if n == 0:
+        return values, y_source
+    y, unit = _centred(values, unit_source)
+    own, others = unit * _deviation(y), unit_source * (deviation or 1.0)
+    weights = np.sqrt(np.array([n, SOURCE_WEIGHT]) / (n + SOURCE_WEIGHT))
+    return y * (unit / np.hypot(weights[0] * own, weights[1] * others)), y_source
+
+
+def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:
+    """Return values with zero mean in units of the distance of the best to the median; the unit.
+
+    The unit is half of that distance, so that it does not overflow; ``fallback`` if values are
+    all equal.
+    """
     values = np.where(spoilt(values), -np.inf, values)
     if not np.isfinite(values).any():
         values = np.sign(values)
     halves, median, worst, best = _spread(values)
-    unit = best - median or median - worst or 1.0
+    unit = best - median or median - worst or fallback
     with np.errstate(over="ignore"):
         y: Array = np.maximum((halves - median) / unit, -WINSOR)
     y -= y.mean()
-    deviation = float(np.sqrt(np.mean(y * y)))
-    return y / deviation if deviation > 0.0 else y
+    return y, unit
+
+
+def _deviation(y: Array) -> float:
+    return float(np.sqrt(np.mean(y * y)))
 
 
 def resolution(y: Array) -> float:
@@ -77,6 +121,8 @@ def resolution(y: Array) -> float:
     Args:
         y: Standardised values to be maximised, (n,).
     """
+    if len(y) == 0:
+        return 0.0
     y = np.round(y, 9)  # sums in another order differ in their last digits
     steps = np.diff(np.unique(y))
     tied = np.count_nonzero(y == y.max()) > 1

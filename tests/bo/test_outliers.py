@@ -13,6 +13,7 @@ from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.outliers import improbability
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.transform import standardize
 
 
 CUBE = Cube(grids=(None, None), is_categorical=np.zeros(2, dtype=bool))
@@ -47,7 +48,7 @@ def trust(X: Array, values: Array, suspect: bool = True) -> list[int]:
     n = len(values)
     _, trusted = fit_trusted(
         X,
-        values,
+        lambda chosen: standardize(values[chosen]),
         NUMERICAL,
         default_model(CUBE, GammaPrior()),
         extra=np.zeros(n),
