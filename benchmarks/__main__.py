@@ -14,6 +14,7 @@ import typer
 from benchmarks import coordination as coordination_
 from benchmarks import overhead as overhead_
 from benchmarks import thesis as thesis_
+from benchmarks import warm_start as warm_start_
 from benchmarks.chaos import run as chaos_
 from benchmarks.record import Preset
 from benchmarks.record import RESULTS
@@ -145,6 +146,12 @@ def thesis(
     """Repeat the experiments of the thesis."""
     del table
     thesis_.figures_12_13(preset, out)
+
+
+@app.command()
+def warm_start(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Search the stages of real runs with and without the trials of the stage before."""
+    warm_start_.run(preset, out)
 
 
 def _samplers(name: str) -> ModuleType:

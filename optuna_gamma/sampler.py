@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import copy
 from dataclasses import dataclass
 from dataclasses import replace
 import hashlib
@@ -121,9 +122,10 @@ class GammaBOSampler(BaseSampler):
             allowed. :obj:`True`: noise is fixed near zero.
         source_trials: Finished trials of a related study, such as ``study.trials`` of one on
             other data, whose objective has the same direction. The model learns how far they
-            are to be believed, and needs no start-up trials besides them. Of more than 100 it
-            sees the better half of a hundred and an even choice of the others; those outside
-            the search space are not used.
+            are to be believed: the first trial is what they suggest, the second the middle of
+            the space, since two good points would not show that the others mislead. There are no
+            start-up trials besides. Of more than 100 the model sees the better half of a
+            hundred and an even choice of the others; those outside the search space are not used.
         warn_independent_sampling: Whether to warn when a parameter is sampled independently
             after the start-up trials.
 
@@ -175,6 +177,16 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.reseed_rng()
 
+    def with_source_trials(self, trials: Sequence[FrozenTrial]) -> GammaBOSampler:
+        """Return a sampler that knows other source trials, and is as this one otherwise.
+
+        Args:
+            trials: See ``source_trials``.
+        """
+        sampler = copy.copy(self)
+        sampler._source_trials = _check_source(trials, self._acquisition)
+        return sampler
+
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
@@ -191,7 +203,7 @@ class GammaBOSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
         self._raise_error_if_multi_objective(study)
-        if not search_space:
+        if not search_space or (trial.number == 1 and self._source_trials):
             return {}
         space = Space(search_space)
         trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -234,7 +246,8 @@ class GammaBOSampler(BaseSampler):
             )
         space = Space({param_name: param_distribution})
         cube = space.cube
-        if trial.number == 0 and not cube.is_categorical.any():
+        in_middle = trial.number == (1 if self._source_trials else 0)
+        if in_middle and not cube.is_categorical.any():
             x = cube.snap(np.full((1, 1), 0.5))
         else:
             x = cube.from_unit(self._rng(study, trial.number, param_name).random((1, 1)))
@@ -340,8 +353,8 @@ class GammaBOSampler(BaseSampler):
         with warnings.catch_warnings():
             # Only powers of two are balanced, but any number of start-up trials is legal.
             warnings.simplefilter("ignore", UserWarning)
-            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).fast_forward(trial.number)
-            point: Array = space.cube.from_unit(sobol.random(1))[0]
+            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).random(trial.number + 1)
+            point: Array = space.cube.from_unit(sobol[-1:])[0]
         return point
 
     def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:

@@ -30,6 +30,9 @@ MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
 
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
+LOG_APART = math.log(0.3)
+"""Length-scale of the task at which tasks have next to nothing in common."""
+
 LOG_AMPLITUDE_BOUNDS = (math.log(1e-4), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-7), math.log(1e1))
 
@@ -231,7 +234,11 @@ class LogDensity:
         ]
         if known is not None and known.shape == (self._d + 2,):
             # The other length-scales would rarely win any more.
-            return [known, points[0], points[-1]]
+            points = [known, points[0], points[-1]]
+        if self._offset:
+            apart = points[0].copy()
+            apart[self._d - 1] = LOG_APART
+            points.append(apart)
         return points
 
     def __call__(self, theta: Array) -> tuple[float, Array]:

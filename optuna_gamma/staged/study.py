@@ -17,6 +17,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged.checkpoint import CheckpointError
 from optuna_gamma.staged.checkpoint import FOLDER
@@ -60,9 +61,12 @@ class StagedStudy:
         seed: Seed of the run.
     """
 
-    def __init__(self, run: Run, sampler: Sampler | None, pruner: BasePruner | None) -> None:
+    def __init__(
+        self, run: Run, sampler: Sampler | None, pruner: BasePruner | None, warm_start: bool
+    ) -> None:
         self._run = run
         self._sampler = sampler
+        self._warm_start = warm_start
         self._pruner = pruner
         self.study_name = run.identity.study_name
         self.direction = run.identity.direction
@@ -200,17 +204,20 @@ class StagedStudy:
         n_promoted = len(self.schedule)
         return self._run.collect(n_promoted, self._run.ledger(n_promoted), dry_run=dry_run)
 
-    def _make_sampler(self, seed: int) -> BaseSampler:
-        if self._sampler is None:
-            from optuna_gamma.sampler import GammaBOSampler
+    def _make_sampler(self, seed: int, before: Sequence[FrozenTrial]) -> BaseSampler:
+        from optuna_gamma.sampler import GammaBOSampler
 
+        if self._sampler is None:
             # Its proposals follow from seed, study, trial number and history: one seed will do.
-            return GammaBOSampler(seed=derive_seed(self.seed, "sampler"))
-        if isinstance(self._sampler, BaseSampler):
-            return self._sampler
-        sampler = self._sampler(seed)
+            sampler: object = GammaBOSampler(seed=derive_seed(self.seed, "sampler"))
+        elif isinstance(self._sampler, BaseSampler):
+            sampler = self._sampler
+        else:
+            sampler = self._sampler(seed)
         if not isinstance(sampler, BaseSampler):
             raise TypeError(f"`sampler` must return an Optuna sampler, but returned {sampler!r}.")
+        if self._warm_start and isinstance(sampler, GammaBOSampler):
+            return sampler.with_source_trials(before)
         return sampler
 
 
@@ -221,6 +228,7 @@ def create_staged_study(
     directory: str | os.PathLike[str],
     sampler: Sampler | None = None,
     pruner: BasePruner | None = None,
+    warm_start: bool = False,
     direction: Literal["maximize", "minimize"] = "maximize",
     seed: int = 0,
     keep: Literal["last", "all"] = "last",
@@ -244,6 +252,9 @@ def create_staged_study(
             numbers in memory, and a resumed run then goes on with others. :obj:`None` is a
             :class:`~optuna_gamma.GammaBOSampler`.
         pruner: See :func:`optuna.create_study`.
+        warm_start: Whether a stage's sampler starts from the trials of the stage before, as its
+            ``source_trials``. Needs a :class:`~optuna_gamma.GammaBOSampler`; other samplers start
+            afresh.
         direction: ``"maximize"`` or ``"minimize"``.
         seed: Non-negative seed of the run. With one worker, a deterministic objective and any
             ``sampler`` but a stateful object, equal seeds give equal runs, interrupted or not.
@@ -320,7 +331,7 @@ def create_staged_study(
         existing = open_journal(place.path(JOURNAL_FILE))
     run = Run(found or given, existing, place)
     run.open_stage(0)
-    return StagedStudy(run, sampler, pruner)
+    return StagedStudy(run, sampler, pruner, warm_start)
 
 
 def load_staged_study(
@@ -330,6 +341,7 @@ def load_staged_study(
     directory: str | os.PathLike[str],
     sampler: Sampler | None = None,
     pruner: BasePruner | None = None,
+    warm_start: bool = False,
 ) -> StagedStudy:
     """Load a staged study, to look at it or to go on with it.
 
@@ -351,7 +363,7 @@ def load_staged_study(
     run = Run(found, existing, place) if existing is not None else None
     if run is None or run.owner(0) is None:
         raise KeyError(f"The storage holds no staged study {study_name!r}.")
-    return StagedStudy(run, sampler, pruner)
+    return StagedStudy(run, sampler, pruner, warm_start)
 
 
 def _check_common(

@@ -1,0 +1,179 @@
+"""Source trials: knowledge of a related study."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+import pytest
+
+from optuna_gamma import GammaBOSampler
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class Bowl:
+    """A bowl over two rates, whose lowest point can be elsewhere, and its values on any scale."""
+
+    def __init__(self, centre: float = 0.3, scale: float = 1.0, level: float = 0.0) -> None:
+        self.centre, self.scale, self.level = centre, scale, level
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        return self.level + self.scale * self.distance(x, y)
+
+    def distance(self, x: float, y: float) -> float:
+        return (x - self.centre) ** 2 + 0.5 * (y - 0.8) ** 2
+
+    def best(self, study: optuna.Study) -> float:
+        return min(self.distance(**trial.params) for trial in study.trials)
+
+
+def trials_of(objective: Any, n: int = 25, seed: int = 0) -> list[FrozenTrial]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    study.optimize(objective, n_trials=n)
+    return study.trials
+
+
+def run(objective: Any, n: int, source: list[FrozenTrial] | None, seed: int = 0) -> optuna.Study:
+    sampler = GammaBOSampler(seed=seed, source_trials=source)
+    study = optuna.create_study(study_name="s", sampler=sampler)
+    study.optimize(objective, n_trials=n)
+    return study
+
+
+@pytest.mark.parametrize("target", [Bowl(), Bowl(scale=30, level=100), Bowl(scale=0.05, level=-3)])
+def test_related_trials_help_from_the_first_trial_on(target: Bowl) -> None:
+    source = trials_of(Bowl(0.33))
+    for seed in range(3):
+        assert target.best(run(target, 1, source, seed)) < 0.02
+        assert target.best(run(target, 5, source, seed)) < 0.003
+
+
+def test_misleading_trials_are_not_believed_for_long() -> None:
+    source = trials_of(lambda trial: -Bowl()(trial))
+    found = [Bowl().best(run(Bowl(), 12, source, seed)) for seed in range(5)]
+    assert np.median(found) < 1e-3
+
+
+def test_the_second_trial_is_the_middle() -> None:
+    study = run(Bowl(), 3, trials_of(Bowl()))
+    assert study.trials[0].params != {"x": 0.5, "y": 0.5}
+    assert study.trials[1].params == {"x": 0.5, "y": 0.5}
+
+
+def test_what_failed_there_is_avoided_here() -> None:
+    def diverges(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        return math.nan if x > 0.6 else x
+
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    study.optimize(diverges, n_trials=16)
+    sampler = GammaBOSampler(seed=0, source_trials=study.trials)
+    target = optuna.create_study(direction="maximize", sampler=sampler)
+    target.optimize(diverges, n_trials=6)
+    failed = [trial for trial in target.trials if trial.state == TrialState.FAIL]
+    assert len(failed) <= 2
+    assert target.best_value > 0.55
+
+
+def test_trials_outside_the_space_are_not_used() -> None:
+    elsewhere = [
+        optuna.create_trial(
+            params={"x": 3.0 + i, "y": 0.5},
+            distributions={"x": FloatDistribution(0, 30), "y": FloatDistribution(0, 1)},
+            value=-100.0,
+        )
+        for i in range(10)
+    ]
+    lacking = [
+        optuna.create_trial(
+            params={"y": 0.1 * i}, distributions={"y": FloatDistribution(0, 1)}, value=0.1
+        )
+        for i in range(10)
+    ]
+    other = [
+        optuna.create_trial(
+            params={"x": "a", "y": 0.1 * i},
+            distributions={
+                "x": optuna.distributions.CategoricalDistribution(["a"]),
+                "y": FloatDistribution(0, 1),
+            },
+            value=0.1,
+        )
+        for i in range(10)
+    ]
+    runs = []
+    for source in ([], elsewhere, lacking, other):
+        sampler = GammaBOSampler(seed=0, source_trials=source)
+        study = optuna.create_study(study_name="s", sampler=sampler)
+        study.enqueue_trial({"x": 0.5, "y": 0.5})
+        study.enqueue_trial({"x": 0.2, "y": 0.7})
+        study.optimize(Bowl(), n_trials=10)
+        runs.append([trial.params for trial in study.trials])
+    assert runs[0] == runs[1] == runs[2] == runs[3]
+    assert len(run(Bowl(), 5, elsewhere).trials) == 5  # the first proposal is outside
+
+
+def test_proposals_are_a_function_of_seed_and_trials() -> None:
+    source = trials_of(Bowl(0.4))
+    sampler = GammaBOSampler(seed=3, source_trials=source)
+    copies = [sampler, pickle.loads(pickle.dumps(sampler)), GammaBOSampler(seed=3)]
+    copies[-1] = copies[-1].with_source_trials(source)
+    runs = []
+    for copy in copies:
+        study = optuna.create_study(study_name="s", sampler=copy)
+        study.optimize(Bowl(), n_trials=8)
+        runs.append([trial.params for trial in study.trials])
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_parallel_trials_differ_from_the_first_on() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, source_trials=trials_of(Bowl())))
+    space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    points = [tuple(study.ask(space).params.values()) for _ in range(4)]
+    assert len(set(points)) == 4
+
+
+def test_many_source_trials_and_values_of_any_size() -> None:
+    def wild(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        trial.suggest_float("y", 0, 1)
+        return [x, 1e300, -1e300, math.inf, 1e-300][trial.number % 5]
+
+    study = run(wild, 12, trials_of(wild, n=300))
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"source_trials": ["trial"]}, TypeError, "'trial'"),
+        (
+            {"source_trials": [optuna.create_trial(values=[1.0, 2.0])]},
+            ValueError,
+            "has 2",
+        ),
+        (
+            {"source_trials": [optuna.create_trial(value=1.0)], "acquisition": "conjugate"},
+            ValueError,
+            "conjugate",
+        ),
+    ],
+)
+def test_bad_source_trials_are_refused(
+    arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        GammaBOSampler(**arguments)
