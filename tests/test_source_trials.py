@@ -56,7 +56,7 @@ def test_related_trials_help_from_the_first_trial_on(target: Bowl) -> None:
     source = trials_of(Bowl(0.33))
     for seed in range(3):
         assert target.best(run(target, 1, source, seed)) < 0.02
-        assert target.best(run(target, 5, source, seed)) < 0.003
+        assert target.best(run(target, 8, source, seed)) < 0.003
 
 
 def test_misleading_trials_are_not_believed_for_long() -> None:

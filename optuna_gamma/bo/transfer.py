@@ -28,8 +28,8 @@ from optuna_gamma.bo.process import Process
 TARGET, SOURCE = 0.0, 1.0
 """What the last coordinate is."""
 
-TASK_LENGTH_SCALE = LogNormal(math.log(2.5), 1.0)
-"""At the median the tasks correlate by 0.89."""
+TASK_LENGTH_SCALE = LogNormal(math.log(0.7), 1.0)
+"""At the median the tasks correlate by 0.31: the source has to earn its credit."""
 
 TASK_OFFSET = 4.0
 """Prior variance of what the mean of each task differs by: the level is the target's own."""
