@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optuna_gamma.bo.kernel import Array
@@ -68,8 +70,8 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
     """Bring values of two tasks to zero mean each and comparable variance, as :func:`standardize`.
 
     The source's become of unit variance. The target's scale is still uncertain while it has few:
-    its variance is taken for the mean of its own and of the source's, weighted by n and by
-    :data:`SOURCE_WEIGHT`, the posterior mean under a prior that the source gives.
+    it is taken for the geometric mean of its own deviation and of the source's, weighted by n and
+    by :data:`SOURCE_WEIGHT`.
 
     Args:
         values: Values of the target, (n,), n ≥ 0, as for :func:`standardize`.
@@ -87,8 +89,12 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
         return values, y_source
     y, unit = _centred(values, unit_source)
     own, others = unit * _deviation(y), unit_source * (deviation or 1.0)
-    weights = np.sqrt(np.array([n, SOURCE_WEIGHT]) / (n + SOURCE_WEIGHT))
-    return y * (unit / np.hypot(weights[0] * own, weights[1] * others)), y_source
+    if own == 0.0:
+        return y, y_source
+    share = n / (n + SOURCE_WEIGHT)
+    return y * math.exp(
+        math.log(unit) - share * math.log(own) - (1.0 - share) * math.log(others)
+    ), y_source
 
 
 def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:

@@ -160,11 +160,10 @@ def test_the_scale_goes_over_from_the_source_to_the_target() -> None:
     one, _ = standardize_beside(np.array([3.0]), source)
     assert one.tolist() == [0.0]
     two, _ = standardize_beside(np.array([0.0, 1.0]), source)
-    # Own variance ¼, the source's 100: weighted 2 to 3 their mean is 60.1.
-    np.testing.assert_allclose(two, np.array([-0.5, 0.5]) / math.sqrt(60.1))
-    many = 0.01 * rng.standard_normal(10_000)
-    y, _ = standardize_beside(many, source)
-    assert 0.05 < y.std() < 0.1  # the source is worth three values, but large ones
+    # Own deviation ½, the source's 10, weighted 2 to 3.
+    np.testing.assert_allclose(two, np.array([-0.5, 0.5]) / (0.5**0.4 * 10**0.6))
+    y, _ = standardize_beside(0.01 * rng.standard_normal(10_000), source)
+    assert y.std() == pytest.approx(1.0, abs=0.01)
 
 
 def standardize_scale(values: np.ndarray) -> float:
