@@ -56,7 +56,7 @@ class Size:
 
 
 SIZES = {
-    Preset.smoke: Size(("digits",), 200, 1, 3, 2, 8, 2),
+    Preset.smoke: Size(("digits",), 200, 1, 3, 1, 6, 2),
     Preset.cpu: Size(("mnist", "fashion-mnist"), 500, 3, 6, 5, 24, 20),
     Preset.paper: Size(("mnist", "fashion-mnist"), 5000, 5, 10, 2, 48, 50),
 }
