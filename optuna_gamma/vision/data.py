@@ -1,14 +1,7 @@
-"""Image data sets as tensors, with training, validation and test images kept apart.
-
-A data set is one function that returns :class:`Arrays`; to add one, write it and name it in
-``_SOURCES`` (a fixed name) or ``_PATH_SOURCES`` (a name followed by ``:PATH``).
-"""
+"""Image data sets as tensors, with training, validation and test images kept apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 import hashlib
 import os
@@ -17,15 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 import torch
 from torch import Tensor
-from torchvision import datasets
 
-
-DATA_VARIABLE = "OPTUNA_GAMMA_DATA"
-"""The environment variable that names the folder of the data sets."""
+from optuna_gamma.vision.sources import Arrays
+from optuna_gamma.vision.sources import data_root
+from optuna_gamma.vision.sources import PATH_SOURCES
+from optuna_gamma.vision.sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -69,25 +61,6 @@ class Dataset:
         return len(self.classes)
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """A data set as its source has it.
-
-    Attributes:
-        x_train: Images, ``(n, height, width)`` or ``(n, height, width, channels)``.
-        y_train: Labels, ``(n,)`` or ``(n, 1)``: integers or strings.
-        x_test: Like ``x_train``.
-        y_test: Like ``y_train``.
-        classes: Names of the labels in sorted order; :obj:`None`: the labels themselves.
-    """
-
-    x_train: NDArray[Any]
-    y_train: NDArray[Any]
-    x_test: NDArray[Any]
-    y_test: NDArray[Any]
-    classes: Sequence[str] | None = None
-
-
 def load_dataset(
     name: str,
     root: str | os.PathLike[str] | None = None,
@@ -103,10 +76,12 @@ def load_dataset(
 
     Args:
         name: ``"digits"`` (1,797 images of 8×8, part of scikit-learn), ``"mnist"``,
-            ``"fashion-mnist"`` (70,000 images of 28×28, downloaded when first used) or
-            ``"npz:PATH"``: a file in the convention of Keras with the arrays ``x_train``,
-            ``y_train``, ``x_test`` and ``y_test``, images as ``(n, height, width)`` or
-            ``(n, height, width, channels)``.
+            ``"fashion-mnist"`` (70,000 images of 28×28, downloaded when first used),
+            ``"cifar10"`` (60,000 colour images of 32×32, downloaded when first used, or read from
+            ``cifar10.npz`` in ``root``) or ``"npz:PATH"``: a file in the convention of Keras with
+            the arrays ``x_train``, ``y_train``, ``x_test`` and ``y_test``, images as
+            ``(n, height, width)`` or ``(n, height, width, channels)``. It may also have
+            ``classes``, the names of the labels in sorted order.
         root: Folder of the downloaded data sets. Default: the environment variable
             ``OPTUNA_GAMMA_DATA``, else ``optuna-gamma`` in the user's cache folder.
         n_train: Number of images to train with. Default: all that validation leaves.
@@ -131,100 +106,14 @@ def load_dataset(
         ((1, 8, 8), 10)
     """
     kind, _, path = name.partition(":")
-    if name in _SOURCES:
-        arrays = _SOURCES[name](_data_root(root))
-    elif kind in _PATH_SOURCES and path:
-        arrays = _PATH_SOURCES[kind](Path(path).expanduser())
+    if name in SOURCES:
+        arrays = SOURCES[name](data_root(root))
+    elif kind in PATH_SOURCES and path:
+        arrays = PATH_SOURCES[kind](Path(path).expanduser())
     else:
-        known = ", ".join([*_SOURCES, *(f"{kind}:PATH" for kind in _PATH_SOURCES)])
+        known = ", ".join([*SOURCES, *(f"{kind}:PATH" for kind in PATH_SOURCES)])
         raise ValueError(f"Unknown data set {name!r}; known are {known}.")
     return _split(name, arrays, n_train, n_valid, seed)
-
-
-def _data_root(root: str | os.PathLike[str] | None) -> Path:
-    if root is None:
-        root = os.environ.get(DATA_VARIABLE)
-    if not root:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "optuna-gamma"
-    return Path(root).expanduser().absolute()
-
-
-def _digits(root: Path) -> Arrays:
-    bunch = load_digits()
-    # The source has no split of its own. Its seed is fixed: every run is tested alike.
-    x_train, x_test, y_train, y_test = train_test_split(
-        bunch.images, bunch.target, test_size=0.2, stratify=bunch.target, random_state=0
-    )
-    return Arrays(x_train, y_train, x_test, y_test)
-
-
-def _mnist_like(cls: type[datasets.MNIST]) -> Callable[[Path], Arrays]:
-    def load(root: Path) -> Arrays:
-        train = _torchvision(cls, root, train=True)
-        test = _torchvision(cls, root, train=False)
-        return Arrays(
-            train.data.numpy(),
-            train.targets.numpy(),
-            test.data.numpy(),
-            test.targets.numpy(),
-            classes=[name.partition(" - ")[0] for name in cls.classes],
-        )
-
-    return load
-
-
-def _torchvision(cls: type[datasets.MNIST], root: Path, *, train: bool) -> datasets.MNIST:
-    try:
-        return cls(root, train=train)
-    except RuntimeError:  # not there yet
-        folder = root / cls.__name__ / "raw"
-        new = [path for path in (folder, folder.parent, root) if not path.exists()]
-        try:
-            return cls(root, train=train, download=True)
-        except (RuntimeError, OSError) as error:
-            for path in new:
-                with suppress(OSError):  # not empty: a part was downloaded
-                    path.rmdir()
-            files = ", ".join(file for file, _ in cls.resources)
-            raise FileNotFoundError(
-                f"{cls.__name__} is not in {root} and could not be downloaded "
-                f"({str(error).strip().splitlines()[-1]}). Put {files} from {cls.mirrors[0]} into "
-                f"{folder}, or set {DATA_VARIABLE} to a folder that has "
-                f"{Path(cls.__name__, 'raw')} in it."
-            ) from error
-
-
-def _npz(path: Path) -> Arrays:
-    names = ("x_train", "y_train", "x_test", "y_test")
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no file {path}; expected an .npz file with the arrays {', '.join(names)}."
-        )
-    try:
-        # Unpickling would run whatever code the file holds.
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
-            if missing:
-                raise ValueError(
-                    f"it lacks {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"
-                )
-            return Arrays(*(file[name] for name in names))
-    except Exception as error:  # a damaged file raises anything from EOFError to zlib.error
-        raise ValueError(
-            f"{path} is not an .npz file with the plain (not pickled) arrays "
-            f"{', '.join(names)}: {error}."
-        ) from error
-
-
-_SOURCES: dict[str, Callable[[Path], Arrays]] = {
-    "digits": _digits,
-    "mnist": _mnist_like(datasets.MNIST),
-    "fashion-mnist": _mnist_like(datasets.FashionMNIST),
-}
-
-_PATH_SOURCES: dict[str, Callable[[Path], Arrays]] = {
-    "npz": _npz,
-}
 
 
 def _split(
@@ -239,6 +128,11 @@ def _split(
         )
     labels, y = np.unique(_labels(arrays.y_train, len(x), "y_train"), return_inverse=True)
     y_test = _labels(arrays.y_test, len(x_test), "y_test")
+    if arrays.classes is not None and len(arrays.classes) != len(labels):
+        raise ValueError(
+            f"{name!r} has {len(labels)} different training labels, but names "
+            f"{len(arrays.classes)} classes."
+        )
     train, valid = _choose(y, labels, n_train, n_valid, seed)
     if (y_test.dtype.kind == "U") != (labels.dtype.kind == "U"):
         raise ValueError(

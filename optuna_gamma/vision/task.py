@@ -22,6 +22,7 @@ from optuna_gamma.vision.data import Dataset
 from optuna_gamma.vision.metrics import classification_metrics
 from optuna_gamma.vision.metrics import ClassificationMetrics
 from optuna_gamma.vision.models import create_model
+from optuna_gamma.vision.models import set_dropout
 from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
 from optuna_gamma.vision.trainer import resolve_device
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Objective = Literal["kappa", "accuracy", "loss"]
 Split = Literal["train", "valid", "test"]
 
-_SETTINGS = ("lr", "momentum", "weight_decay")
+_SETTINGS = ("lr", "momentum", "weight_decay", "dropout")
 
 
 class VisionTask:
@@ -59,11 +60,13 @@ class VisionTask:
             number of classes.
         data: The images; see :func:`load_dataset`.
         space: What a trial searches: a function from the trial to a dictionary with ``"lr"`` and,
-            if they are searched too, ``"momentum"`` and ``"weight_decay"``.
+            if they are searched too, ``"momentum"``, ``"weight_decay"`` and ``"dropout"``.
         epochs_per_stage: Number of epochs a trial trains.
         batch_size: Number of images in a batch.
         momentum: Momentum in [0, 1), unless ``space`` gives it.
         weight_decay: Weight decay (L2 penalty), unless ``space`` gives it.
+        dropout: The network's dropout as for :func:`create_model`, unless ``space`` gives it.
+            Default: the network's own.
         objective: The value of a trial on the validation images: ``"kappa"``, ``"accuracy"``
             (both to maximise) or ``"loss"`` (to minimise).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -97,6 +100,7 @@ class VisionTask:
         batch_size: int = 50,
         momentum: float = 0.0,
         weight_decay: float = 1e-3,
+        dropout: float | None = None,
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:
@@ -117,7 +121,11 @@ class VisionTask:
         self.device = resolve_device(device)
         self._model = model
         self._space = space
-        self._defaults = {"momentum": momentum, "weight_decay": weight_decay}
+        self._defaults = {
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "dropout": dropout,
+        }
         self._splits = {
             name: (images.to(self.device), labels.to(self.device))
             for name, (images, labels) in (
@@ -127,7 +135,7 @@ class VisionTask:
             )
         }
         with random_numbers(0, self.device):
-            self._create_model()  # an unknown name is refused here, not in the first trial
+            self._create_model(dropout)  # what is wrong is refused here, not in the first trial
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -135,7 +143,7 @@ class VisionTask:
         return "minimize" if self.objective == "loss" else "maximize"
 
     @property
-    def fingerprint(self) -> dict[str, str | int | float]:
+    def fingerprint(self) -> dict[str, str | int | float | None]:
         """What a run is defined by, for ``create_staged_study(fingerprint=...)``.
 
         Two tasks with equal fingerprints, and the same space, give the same results. The device
@@ -182,7 +190,7 @@ class VisionTask:
         settings = self._settings(trial)
         state = stage.load()
         with random_numbers(stage.seed, self.device):
-            model = self._create_model()
+            model = self._create_model(settings.pop("dropout"))
             optimizer = torch.optim.SGD(model.parameters(), settings["lr"])
             if state is not None:
                 model.load_state_dict(state["model"])
@@ -233,21 +241,23 @@ class VisionTask:
         model.load_state_dict(state["averaged"] if "averaged" in state else state["model"])
         return self._score(model, split)
 
-    def _create_model(self) -> nn.Module:
+    def _create_model(self, dropout: float | None = None) -> nn.Module:
         create = self._model
         shape, n_classes = self.data.input_shape, self.data.n_classes
         if isinstance(create, str):
             model = create_model(create, shape, n_classes)
         else:
             model = create(shape, n_classes)
+        if dropout is not None:
+            set_dropout(model, dropout)
         return to_device(model, self.device)
 
-    def _settings(self, trial: optuna.Trial) -> dict[str, float]:
+    def _settings(self, trial: optuna.Trial) -> dict[str, Any]:
         settings = {**self._defaults, **self._space(trial)}
         if set(settings) != set(_SETTINGS):
             raise ValueError(
-                '`space` must give "lr", and may give "momentum" and "weight_decay", but with the '
-                f"defaults there are {', '.join(settings)}."
+                '`space` must give "lr", and may give "momentum", "weight_decay" and "dropout", '
+                f"but with the defaults there are {', '.join(settings)}."
             )
         return settings
 

@@ -163,7 +163,7 @@ def test_learning_rate_is_the_trials_after_loading(make: Callable[..., VisionTas
     assert len(state["optimizer"]["state"]) == len(state["model"])  # the momentum buffers
 
 
-def test_all_three_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
+def test_all_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
     settings = {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.25}
     _, state = _train(make(space=lambda trial: settings), MemoryStage(), 0.01)
     (group,) = state["optimizer"]["param_groups"]
@@ -201,6 +201,16 @@ def test_objectives(make: Callable[..., VisionTask], objective: str) -> None:
     metrics = task.evaluate(state, "valid")
     scores = {**metrics.scalars, "kappa": kappa(metrics.accuracy, metrics.loss)}
     assert value == scores[objective]
+
+
+def test_dropout_is_the_trials(make: Callable[..., VisionTask]) -> None:
+    of_the_network, _ = _train(make(), MemoryStage(), 0.02)
+    given, _ = _train(make(dropout=0.5), MemoryStage(), 0.02)
+    searched, _ = _train(
+        make(space=lambda trial: {"lr": 0.02, "dropout": 0.5}, dropout=0.1), MemoryStage(), 0.02
+    )
+    other, _ = _train(make(dropout=0.1), MemoryStage(), 0.02)
+    assert of_the_network == given == searched != other
 
 
 def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: Path) -> None:
@@ -322,6 +332,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         {"batch_size": 10},
         {"momentum": 0.5},
         {"weight_decay": 0.0},
+        {"dropout": 0.25},
         {"objective": "loss"},
     ]
     assert all(make(**change).fingerprint != fingerprint for change in changes)
