@@ -58,13 +58,18 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            help="digits, mnist, fashion-mnist, or npz:PATH with x_train, y_train, x_test, "
-            "y_test.",
+            help="digits, mnist, fashion-mnist, cifar10, or npz:PATH with x_train, y_train, "
+            "x_test, y_test.",
             rich_help_panel=_TRAINING,
         ),
     ] = "digits",
     model: Annotated[
-        str, typer.Option(help="Network: deep-conv.", rich_help_panel=_TRAINING)
+        str,
+        typer.Option(
+            help="Network: deep-conv, keras-cifar, or torchvision:NAME, such as "
+            "torchvision:resnet18.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = "deep-conv",
     stages: Annotated[
         int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)

@@ -165,9 +165,8 @@ def test_too_few_images_are_refused(sizes: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("name", ["", "imagenet", "npz", "npz:", "zip:a", "digits:a"])
 def test_unknown_data_set_is_refused(name: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"'{name}'.*digits, mnist, fashion-mnist, cifar10, npz:PATH"
-    ):
+    known = "digits, mnist, fashion-mnist, cifar10, npz:PATH"
+    with pytest.raises(ValueError, match=f"'{name}'.*{known}"):
         load_dataset(name)
 
 
@@ -232,13 +231,9 @@ def _write_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[Any]:
 
     pixels = rng.integers(0, 256, (60, 3072), dtype=np.uint8)
     labels = (np.arange(60) % 10).tolist()
-    train = [
-        write(
-            f"data_batch_{k + 1}", {"data": pixels[10 * k :][:10], "labels": labels[10 * k :][:10]}
-        )
-        for k in range(5)
-    ]
-    test = write("test_batch", {"data": pixels[50:], "labels": labels[50:]})
+    parts = [{"data": pixels[k : k + 10], "labels": labels[k : k + 10]} for k in range(0, 60, 10)]
+    train = [write(f"data_batch_{k}", part) for k, part in enumerate(parts[:5], start=1)]
+    test = write("test_batch", parts[5])
     names = [*(f"kind {k}" for k in range(9)), "ape"]
     meta, md5 = write("batches.meta", {"label_names": names})
     cifar10 = "torchvision.datasets.CIFAR10"
