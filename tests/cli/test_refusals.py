@@ -40,7 +40,7 @@ def _read(path: Path) -> Any:
         ("--lr-min 0", "--lr-min and --lr-max must be positive and in this order"),
         ("--lr-min 0.9", "but got 0.9 and 0.5"),
         ("--momentum 1", "--momentum must be in [0, 1), but got 1.0"),
-        ("--weight-decay -1", "--weight-decay must not be negative"),
+        ("--weight-decay -1", "--weight-decay must be finite and not negative"),
         ("--device abacus", "no device 'abacus'"),
         ("--storage nonsense", "--storage must be a database URL"),
         ("--name a/b", "--name must be"),
