@@ -36,7 +36,12 @@ class Mean:
         return Mean(float(x.mean()), float(half))
 
     def __str__(self) -> str:
-        return f"{self.value:.1f}" + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
+        return self.text(1)
+
+    def text(self, digits: int) -> str:
+        """Write mean and interval with so many digits after the point."""
+        half = "" if math.isnan(self.half) else f" ± {self.half:.{digits}f}"
+        return f"{self.value:.{digits}f}{half}"
 
     @property
     def sign(self) -> int:

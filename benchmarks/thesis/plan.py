@@ -48,8 +48,8 @@ LAMS = (0.01, 0.05, 0.1, 0.5)
 PRIORS = ((1.01, 1.0), (2.0, 1.0), (5.0, 4.0), (2.0, 0.1), (2.0, 10.0))
 """Shape and rate; the first is nearest to a₀ = b₀ = 1, with which figures 12 and 13 come out."""
 
-CHUNK = 25
-"""Trainings of a job."""
+CHUNK = 200
+"""Epochs of a job of trainings."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,11 @@ class SinglePlan:
     def trainings(self) -> list[Trainings]:
         """List the trainings, in pieces."""
         rates = list(dict.fromkeys(rate for n in self.grids for rate in grid(n)))
+        size = max(CHUNK // self.epochs, 1)
         return [
-            Trainings(self.images, self.epochs, seed, tuple(rates[i : i + CHUNK]))
+            Trainings(self.images, self.epochs, seed, tuple(rates[i : i + size]))
             for seed in range(self.seeds)
-            for i in range(0, len(rates), CHUNK)
+            for i in range(0, len(rates), size)
         ]
 
     def searches(self) -> list[Search]:
@@ -190,18 +191,29 @@ _PLANS: Mapping[Preset, Plan] = {
         long=SinglePlan(_TINY, 5, (10,), 1, 1, (4, 6), lams=(0.5,), priors=PRIORS[:1]),
     ),
     Preset.cpu: Plan(
-        small=StagedPlan(_small(0), (1, 2), EVERYTHING, grid=100, seeds=5, lams=LAMS),
+        small=StagedPlan(
+            images=_small(5_000),
+            reported=(1, 2),
+            rows=tuple(row for row in EVERYTHING if row != ("grid", "loss")),
+            grid=100,
+            seeds=5,
+            lams=LAMS,
+        ),
         mnist=StagedPlan(
-            Images("mnist", "deep-conv", 5_000, 1_000), (1, 2, 3), COMPARED, grid=25, seeds=3
+            Images("mnist", "deep-conv", 5_000, 1_000), (1, 2, 3), COMPARED, grid=20, seeds=3
         ),
         cifar=StagedPlan(
-            Images("cifar10", "keras-cifar", 1_000, 500, 2_000), (1, 10), COMPARED, 12, 2
+            images=Images("cifar10", "keras-cifar", 800, 400, 2_000),
+            reported=(1, 10),
+            rows=tuple(row for row in COMPARED if row[0] != "random"),
+            grid=12,
+            seeds=2,
         ),
         short=SinglePlan(_small(1_000), 1, (100, 500), seeds=5, repetitions=5, trials=(12, 22)),
         long=SinglePlan(
             _small(0),
             epochs=50,
-            grids=(50,),
+            grids=(40,),
             seeds=5,
             repetitions=5,
             trials=(12, 22),

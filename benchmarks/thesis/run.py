@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+import sys
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn
@@ -33,6 +35,9 @@ from benchmarks.thesis.version import version
 
 TABLES = ("4", "5", "6", "7", "8", "9", "10", "11", "figures")
 
+SECONDS_BETWEEN_LINES = 60.0
+"""In a log, where there is no bar."""
+
 console = Console(stderr=True)
 
 
@@ -47,7 +52,7 @@ def main(tables: Sequence[str], preset: Preset, processes: int, out: Path) -> No
 
     Raises:
         typer.BadParameter: If a report is wanted and nothing is stored.
-        typer.Exit: If a run failed, before any report.
+        typer.Exit: If a run failed, after the report on the others.
     """
     folder = out / "thesis"
     if processes:
@@ -73,9 +78,12 @@ def main(tables: Sequence[str], preset: Preset, processes: int, out: Path) -> No
             if search.seed in trained
         ]
     failed |= _collect(second, store, processes)
+    _report(plan, tables, store, preset, out)
     if failed:
         raise typer.Exit(1)
 
+
+def _report(plan: Plan, tables: Sequence[str], store: Store, preset: Preset, out: Path) -> None:
     if {"4", "5"} & set(tables):
         runs = store.read(plan.small.jobs())
         if "4" in tables:
@@ -88,7 +96,7 @@ def main(tables: Sequence[str], preset: Preset, processes: int, out: Path) -> No
         staged_tables.table_7(plan.cifar, store.read(plan.cifar.jobs()), preset, out)
     outcomes = {
         study.epochs: Outcome(study, trained_tables(study, store), store.read(study.searches()))
-        for study in single
+        for study in _single(plan, tables)
     }
     for table in ("8", "9", "10", "11"):
         if table in tables:
@@ -136,15 +144,21 @@ def _collect(work: Sequence[tuple[Job, Table | None]], store: Store, processes: 
     if not work or not processes:
         return failed
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(f"{len(work)} to do", total=sum(job.cost for job, _ in work))
+    total, said = sum(job.cost for job, _ in work), time.monotonic()
+    with Progress(*columns, console=console, speed_estimate_period=600.0) as progress:
+        bar = progress.add_task(f"{len(work)} to do", total=total)
         for done, (job, result) in enumerate(pool.run_all(_attempt, work, processes), start=1):
             if isinstance(result, str):
                 failed = True
                 console.print(f"Failed: {job}: {result}", style="red")
             else:
                 store.add(job, result)
-            progress.update(bar, advance=job.cost, description=f"{done} of {len(work)}")
+            state = f"{done} of {len(work)}"
+            progress.update(bar, advance=job.cost, description=state)
+            if not console.is_terminal and time.monotonic() - said > SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                left = (progress.tasks[0].time_remaining or 0) / 60
+                print(f"{state} done, {left:.0f} minutes left", file=sys.stderr, flush=True)
     return failed
 
 

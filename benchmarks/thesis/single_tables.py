@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import product
-import math
 from pathlib import Path
 from typing import Any
 
@@ -189,23 +188,21 @@ def table_11(plan: Plan, outcomes: Mapping[int, Outcome], preset: Preset, out: P
             if not found:
                 continue
             distances = by_seed((f.seed, abs(f.rate - best[f.seed].rate)) for f in found)
-            mean = Mean.of(distances)
             rows.append(
                 {
                     "sampler": sampler,
                     "objective": objective,
                     "thesis": _published_distance(sampler),
-                    "distance": f"{mean.value:.3f}"
-                    + ("" if math.isnan(mean.half) else f" ± {mean.half:.3f}"),
+                    "distance": Mean.of(distances).text(3),
                     "rates": listed(by_seed((f.seed, f.rate) for f in found)),
                     "grid's": listed(f.rate for f in best.values()),
                 }
             )
     if rows:
-        shares = [
-            np.mean([table[r][0] >= max(v[0] for v in table.values()) - 0.03 for r in table])
-            for table in outcome.tables.values()
+        accuracies = [
+            np.array([t[0] for t in table.values()]) for table in outcome.tables.values()
         ]
+        shares = [np.mean(a >= np.nanmax(a) - 0.03) for a in accuracies]
         note = (
             f"{describe(plan.long.images)} {plan.long.epochs} epochs, {trials} trials, grid of "
             f"{largest}. Mean absolute difference of learning rates. {100 * np.mean(shares):.0f} "
@@ -230,7 +227,7 @@ TABLES = {"8": table_8, "9": table_9, "10": table_10, "11": table_11}
 def figures_14_17(plan: Plan, outcomes: Mapping[int, Outcome], preset: Preset, out: Path) -> None:
     """κ over the learning rate with what was tried, and process and acquisition on the way."""
     studies = [outcomes[study.epochs] for study in (plan.short, plan.long)]
-    if not all(outcome.tables and outcome.searches for outcome in studies):
+    if not all(_tried(outcome) for outcome in studies):
         return
     figure = pictures.kappa_over_rate(
         [(o.plan.epochs, o.tables, _tried(o)) for o in studies], ORIGINAL
@@ -246,4 +243,8 @@ def _tried(outcome: Outcome) -> dict[str, list[float]]:
     plan = outcome.plan
     searches = {name: plan.search(name, ORIGINAL, 0, 0) for name in BAYESIAN}
     trials = min(plan.trials)
-    return {name: outcome.searches[search]["rates"][:trials] for name, search in searches.items()}
+    return {
+        name: outcome.searches[search]["rates"][:trials]
+        for name, search in searches.items()
+        if search in outcome.searches
+    }
