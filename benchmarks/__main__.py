@@ -147,6 +147,12 @@ def thesis(
     thesis_.figures_12_13(preset, out)
 
 
+@app.command()
+def training(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time epochs and stages of the trainer, beside bare loops and DataLoaders."""
+    import_module("benchmarks.training").run(preset, out)  # late, as it imports torch
+
+
 def _samplers(name: str) -> ModuleType:
     """Import a module of the samplers' benchmark, late: that takes seconds."""
     try:
