@@ -162,6 +162,12 @@ def thesis(
     _late("benchmarks.thesis.run").main(wanted, preset, 0 if report_only else jobs, out)
 
 
+@app.command()
+def training(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time epochs and stages of the trainer, beside bare loops and DataLoaders."""
+    import_module("benchmarks.training").run(preset, out)  # late, as it imports torch
+
+
 def _samplers(name: str) -> ModuleType:
     return _late(f"benchmarks.samplers.{name}")
 

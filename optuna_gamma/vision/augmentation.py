@@ -33,14 +33,19 @@ class Views:
 
     def __init__(self, images: Tensor, augment: Collection[Augmentation]) -> None:
         self._images = images
-        self._flipped: Tensor | None = None
-        self._moved: Tensor | None = None
-        n, device = len(images), images.device
+        self._active = bool(augment)
+        n, _, height, width = images.shape
+        # Of each image, the source's row of each row and the source's column of each column.
+        rows = torch.arange(height).expand(n, -1)
+        columns = torch.arange(width).expand(n, -1)
         if "flip" in augment:
-            self._flipped = (torch.rand(n) < 0.5).to(device)
+            columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
         if "crop" in augment:
-            reach = crop_reach(images.shape[2], images.shape[3])
-            self._moved = torch.randint(-reach, reach + 1, (2, n)).to(device)
+            reach = crop_reach(height, width)
+            down, right = torch.randint(-reach, reach + 1, (2, n, 1))
+            rows, columns = _reflect(rows + down, height), _reflect(columns + right, width)
+        self._rows = rows.to(images.device)
+        self._columns = columns.to(images.device)
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Return the views of some images.
@@ -52,19 +57,11 @@ class Views:
             ``(b, channels, height, width)``.
         """
         images = self._images[batch]
-        if self._flipped is None and self._moved is None:
+        if not self._active:
             return images
-        _, channels, height, width = images.shape
-        # Of each image, the source's row of each row and the source's column of each column.
-        rows = torch.arange(height, device=images.device).expand(len(batch), -1)
-        columns = torch.arange(width, device=images.device).expand(len(batch), -1)
-        if self._flipped is not None:
-            columns = torch.where(self._flipped[batch, None], columns.flip(1), columns)
-        if self._moved is not None:
-            down, right = self._moved[:, batch, None]
-            rows, columns = _reflect(rows + down, height), _reflect(columns + right, width)
-        pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
-        pixels = pixels[:, None].expand(-1, channels, -1)
+        channels, width = images.shape[1], images.shape[3]
+        pixels = self._rows[batch, :, None] * width + self._columns[batch, None, :]
+        pixels = pixels.flatten(1)[:, None].expand(-1, channels, -1)
         return images.flatten(2).gather(2, pixels).view_as(images)
 
 

@@ -37,7 +37,7 @@ def one_of(name: str, value: str, names: Any) -> None:
         raise ValueError(f"`{name}` must be one of {known}, but got {value!r}.")
 
 
-def checked_augment(augment: Collection[Augmentation], data: Dataset) -> tuple[Augmentation, ...]:
+def checked_augment(augment: Collection[str], data: Dataset) -> tuple[Augmentation, ...]:
     """Return the random views in a fixed order, or refuse them."""
     if isinstance(augment, str):
         raise ValueError(f"`augment` must be a list such as [{augment!r}], but got {augment!r}.")
@@ -49,7 +49,7 @@ def checked_augment(augment: Collection[Augmentation], data: Dataset) -> tuple[A
             f"`augment` is {list(augment)}, but images of {height}×{width} are too small to crop: "
             "leave it out."
         )
-    return tuple(sorted(set(augment)))
+    return tuple(name for name in get_args(Augmentation) if name in augment)
 
 
 def loss_weights(
