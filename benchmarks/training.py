@@ -213,7 +213,7 @@ def _contenders(
     files = Files(
         arrays.x_train[: size.n_train].astype(np.uint8),
         arrays.y_train[: size.n_train].astype(np.int64),
-        _transform(data.mean, data.std, augment, data.input_shape),
+        usual_transform(data.mean, data.std, augment, data.input_shape),
     )
     for n_workers in WORKERS:
         loader = DataLoader(
@@ -235,7 +235,7 @@ def _contenders(
     return contenders
 
 
-def _transform(
+def usual_transform(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     augment: tuple[Augmentation, ...],
