@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterable
-from collections.abc import Iterator
 from concurrent.futures import as_completed
 from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
+from multiprocessing.synchronize import Event
 import os
 import threading
 from typing import TypeVar
@@ -25,7 +26,7 @@ def run_all(
     jobs: Iterable[Job],
     processes: int,
     set_up: Callable[[], object] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Run jobs over processes of one thread each.
 
     Args:
@@ -42,26 +43,30 @@ def run_all(
     """
     # Read by the libraries of linear algebra when a worker first imports them.
     os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    stopped = context.Event()
     pool = ProcessPoolExecutor(
-        processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=(set_up,),
+        processes, mp_context=context, initializer=_begin, initargs=(set_up, stopped)
     )
     try:
         futures = [pool.submit(function, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
+    except BaseException:
+        # The jobs in flight would be waited for at exit, however long they take.
+        stopped.set()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(set_up: Callable[[], object] | None) -> None:
+def _begin(set_up: Callable[[], object] | None, stopped: Event) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     if set_up is not None:
         set_up()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_when, args=(stopped,), daemon=True).start()
 
 
 def _die_with_parent() -> None:
@@ -69,4 +74,9 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    os._exit(1)
+
+
+def _die_when(stopped: Event) -> None:
+    stopped.wait()
     os._exit(1)

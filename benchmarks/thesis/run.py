@@ -157,8 +157,9 @@ def _collect(work: Sequence[tuple[Job, Table | None]], store: Store, processes: 
             progress.update(bar, advance=job.cost, description=state)
             if not console.is_terminal and time.monotonic() - said > SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
-                left = (progress.tasks[0].time_remaining or 0) / 60
-                print(f"{state} done, {left:.0f} minutes left", file=sys.stderr, flush=True)
+                left = progress.tasks[0].time_remaining
+                rest = "" if left is None else f", {left / 60:.0f} minutes left"
+                print(f"{state} done{rest}", file=sys.stderr, flush=True)
     return failed
 
 
