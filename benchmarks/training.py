@@ -135,7 +135,9 @@ def run(preset: Preset, out: Path) -> None:
         notes=f"Batches of {BATCH_SIZE}; {torch.get_num_threads()} threads. Ratios are medians of "
         f"{size.repeats} ratios of epochs timed one after the other. bare: as many steps on one "
         "batch, without random views. 0, 1, 2 workers: processes of the DataLoader; the best is "
-        f"the one with the largest ratio. {busy}",
+        "the one with the largest ratio. CPU: of the seconds that the training process itself "
+        "computed, which leaves out other programs' share of the cores, and of a DataLoader also "
+        f"its workers and the time spent waiting for them. {busy}",
     ).save(out, _picture(rows))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         memory = pool.submit(memory_of_trials, size.staged).result()
@@ -154,26 +156,35 @@ def run(preset: Preset, out: Path) -> None:
 
 def epochs(size: Size, name: str, model: str, augment: tuple[Augmentation, ...]) -> dict[str, Any]:
     """Time epochs of the same images in turn."""
-    times: dict[str, list[float]] = {}
+    wall: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     contenders = _contenders(size, name, model, augment)
     for epoch in contenders.values():
         epoch()  # starts workers, fills caches
     for repeat in range(size.repeats):
         first = repeat % len(contenders)
         for label in [*contenders][first:] + [*contenders][:first]:
-            started = time.perf_counter()
+            started = time.perf_counter(), time.process_time()
             contenders[label]()
-            times.setdefault(label, []).append(time.perf_counter() - started)
-    ours = np.array(times["ours"])
-    ratios = {label: float(np.median(ours / seconds)) for label, seconds in times.items()}
+            wall.setdefault(label, []).append(time.perf_counter() - started[0])
+            cpu.setdefault(label, []).append(time.process_time() - started[1])
     return {
         "data": name,
         "network": model,
         "views": " ".join(augment) or "none",
         "images": size.n_train,
-        **{label: round(statistics.median(seconds), 3) for label, seconds in times.items()},
-        "ours / bare": round(ratios["bare"], 3),
-        "ours / best loader": round(max(ratios[f"{n} workers"] for n in WORKERS), 3),
+        **{label: round(statistics.median(seconds), 3) for label, seconds in wall.items()},
+        **_ratios(wall, ""),
+        **_ratios(cpu, ", CPU"),
+    }
+
+
+def _ratios(times: dict[str, list[float]], suffix: str) -> dict[str, float]:
+    ours = np.array(times["ours"])
+    ratios = {label: float(np.median(ours / seconds)) for label, seconds in times.items()}
+    return {
+        f"ours / bare{suffix}": round(ratios["bare"], 3),
+        f"ours / best loader{suffix}": round(max(ratios[f"{n} workers"] for n in WORKERS), 3),
     }
 
 
