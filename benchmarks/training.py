@@ -134,8 +134,10 @@ def run(preset: Preset, out: Path) -> None:
         packages=packages,
         notes=f"Batches of {BATCH_SIZE}; {torch.get_num_threads()} threads. Ratios are medians of "
         f"{size.repeats} ratios of epochs timed one after the other. bare: as many steps on one "
-        "batch, without random views. 0, 1, 2: worker processes of the DataLoader, of which the "
-        f"best counts in each round. {busy}",
+        "batch, without random views. 0, 1, 2 workers: processes of the DataLoader; the best is "
+        "the one with the largest ratio. CPU: of the seconds that the training process itself "
+        "computed, which leaves out other programs' share of the cores, and of a DataLoader also "
+        f"its workers and the time spent waiting for them. {busy}",
     ).save(out, _picture(rows))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         memory = pool.submit(memory_of_trials, size.staged).result()
@@ -154,26 +156,35 @@ def run(preset: Preset, out: Path) -> None:
 
 def epochs(size: Size, name: str, model: str, augment: tuple[Augmentation, ...]) -> dict[str, Any]:
     """Time epochs of the same images in turn."""
-    times: dict[str, list[float]] = {}
+    wall: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     contenders = _contenders(size, name, model, augment)
     for epoch in contenders.values():
         epoch()  # starts workers, fills caches
     for repeat in range(size.repeats):
         first = repeat % len(contenders)
         for label in [*contenders][first:] + [*contenders][:first]:
-            started = time.perf_counter()
+            started = time.perf_counter(), time.process_time()
             contenders[label]()
-            times.setdefault(label, []).append(time.perf_counter() - started)
-    loaders = np.array([times[f"{n} workers"] for n in WORKERS]).min(axis=0)
-    ours = np.array(times["ours"])
+            wall.setdefault(label, []).append(time.perf_counter() - started[0])
+            cpu.setdefault(label, []).append(time.process_time() - started[1])
     return {
         "data": name,
         "network": model,
         "views": " ".join(augment) or "none",
         "images": size.n_train,
-        **{label: round(statistics.median(seconds), 3) for label, seconds in times.items()},
-        "ours / bare": round(float(np.median(ours / times["bare"])), 3),
-        "ours / best loader": round(float(np.median(ours / loaders)), 3),
+        **{label: round(statistics.median(seconds), 3) for label, seconds in wall.items()},
+        **_ratios(wall, ""),
+        **_ratios(cpu, ", CPU"),
+    }
+
+
+def _ratios(times: dict[str, list[float]], suffix: str) -> dict[str, float]:
+    ours = np.array(times["ours"])
+    ratios = {label: float(np.median(ours / seconds)) for label, seconds in times.items()}
+    return {
+        f"ours / bare{suffix}": round(ratios["bare"], 3),
+        f"ours / best loader{suffix}": round(max(ratios[f"{n} workers"] for n in WORKERS), 3),
     }
 
 
@@ -308,6 +319,7 @@ def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 def memory_of_trials(name: str) -> str:
     """Say what a process of its own holds after one trial and after many on a whole data set."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    before = _resident_megabytes()
     data = load_dataset(name)
     parts = (data.train, data.valid, data.test)
     megabytes = sum(images.nbytes for images, _ in parts) / 1e6
@@ -323,8 +335,8 @@ def memory_of_trials(name: str) -> str:
         )
     return (
         f"Memory: the images of {name} are {megabytes:.0f} MB as float32; a process that trains a "
-        f"linear network on all of them holds {held[0]:.0f} MB after its first trial and "
-        f"{held[-1]:.0f} MB after {len(held)}, at most {max(held):.0f} MB between."
+        f"linear network on all of them holds {before:.0f} MB before it reads them, "
+        f"{held[0]:.0f} MB after its first trial and {held[-1]:.0f} MB after {len(held)}."
     )
 
 

@@ -22,8 +22,10 @@ def check_setting(name: str, value: Any) -> None:
     """Refuse a value that no network can be trained with."""
     if name == "batch_size":
         possible, expected = isinstance(value, int) and value >= 1, "an int of at least 1"
+    elif name == "dropout" and value is None:  # the network's own
+        return
     elif name in ("momentum", "dropout"):
-        possible, expected = value is None or 0.0 <= value < 1.0, "in [0, 1)"
+        possible, expected = 0.0 <= value < 1.0, "in [0, 1)"
     else:
         possible, expected = 0.0 <= value < math.inf, "finite and not negative"
     if not possible:

@@ -162,7 +162,7 @@ class VisionTask:
         self._class_weights = (
             class_weights
             if class_weights is None or isinstance(class_weights, str)
-            else tuple(class_weights)
+            else tuple(map(float, class_weights))  # tensors too
         )
         self._loss_weights = loss_weights(self._class_weights, data, self.device)
         self._splits = {
