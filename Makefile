@@ -49,7 +49,8 @@ unit: $(VENV)/.installed-dev
 smoke: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks chaos --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks overhead --preset smoke --out build/benchmarks
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks thesis --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks thesis --table all --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks training --preset smoke --out build/benchmarks
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -13,8 +13,6 @@ import typer
 
 from benchmarks import coordination as coordination_
 from benchmarks import overhead as overhead_
-from benchmarks import thesis as thesis_
-from benchmarks import warm_start as warm_start_
 from benchmarks.chaos import run as chaos_
 from benchmarks.record import Preset
 from benchmarks.record import RESULTS
@@ -29,7 +27,16 @@ OutOption = Annotated[Path, typer.Option(help="Where the JSON file and the pictu
 class Part(str, Enum):
     """Parts of the thesis that can be run."""
 
+    table_4 = "4"
+    table_5 = "5"
+    table_6 = "6"
+    table_7 = "7"
+    table_8 = "8"
+    table_9 = "9"
+    table_10 = "10"
+    table_11 = "11"
     figures = "figures"
+    all = "all"
 
 
 class Storage(str, Enum):
@@ -139,25 +146,42 @@ def samplers(
 
 @app.command()
 def thesis(
-    table: Annotated[Part, typer.Option(help="What to repeat.")] = Part.figures,
+    table: Annotated[
+        list[Part] | None, typer.Option(help="What to repeat; again for more. All, by default.")
+    ] = None,
     preset: PresetOption = Preset.smoke,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
+    ] = False,
     out: OutOption = RESULTS,
 ) -> None:
-    """Repeat the experiments of the thesis."""
-    del table
-    thesis_.figures_12_13(preset, out)
+    """Repeat the experiments of the thesis; the same command goes on where it ended."""
+    parts = [part for part in Part if part is not Part.all]
+    wanted = [part.value for part in parts if not table or part in table or Part.all in table]
+    _late("benchmarks.thesis.run").main(wanted, preset, 0 if report_only else jobs, out)
+
+
+@app.command()
+def training(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time epochs and stages of the trainer, beside bare loops and DataLoaders."""
+    import_module("benchmarks.training").run(preset, out)  # late, as it imports torch
 
 
 @app.command()
 def warm_start(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Search the stages of real runs with and without the trials of the stage before."""
-    warm_start_.run(preset, out)
+    _late("benchmarks.warm_start").run(preset, out)
 
 
 def _samplers(name: str) -> ModuleType:
-    """Import a module of the samplers' benchmark, late: that takes seconds."""
+    return _late(f"benchmarks.samplers.{name}")
+
+
+def _late(name: str) -> ModuleType:
+    """Import a benchmark late: that takes seconds."""
     try:
-        return import_module(f"benchmarks.samplers.{name}")
+        return import_module(name)
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f"This needs {error.name}, which is not installed: pip install -e '.[bench]'."

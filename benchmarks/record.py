@@ -86,6 +86,14 @@ class Record:
             print(f"Written: {path.with_suffix('.png')}")
 
 
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as a table; all have the same columns."""
+    if not rows:
+        return "Nothing to compare."
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in r.values()] for r in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _show(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -31,7 +31,9 @@ def test_an_example_run_again_resumes(tmp_path: Path) -> None:
     assert run(path, cwd=tmp_path) == run(path, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/guides/long-runs.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/guides/images.md", "docs/guides/long-runs.md"]
+)
 def test_code_in_the_documentation_runs(name: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert len(blocks) >= 3

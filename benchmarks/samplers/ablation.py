@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from benchmarks.record import markdown
 from benchmarks.record import Preset
 from benchmarks.record import Record
 from benchmarks.samplers.analysis import compare
@@ -20,7 +21,6 @@ from benchmarks.samplers.plan import Plan
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.record import Store
 from benchmarks.samplers.report import installed
-from benchmarks.samplers.report import markdown
 from benchmarks.samplers.run import ENTRANTS
 from benchmarks.samplers.variants import VARIANTS
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from dataclasses import dataclass
-import json
-import os
 from pathlib import Path
+from typing import Any
 from typing import NamedTuple
+
+from benchmarks.lines import add_line
+from benchmarks.lines import read_lines
 
 
 DIGITS = 6
@@ -74,8 +76,7 @@ def shorten(value: float) -> float:
 class Store:
     """Records in a folder: a file for each version of each sampler, a line for each run.
 
-    Lines are only ever added. A process that is killed may leave a torn line at the end, which is
-    passed over and cut off before the next line is added.
+    Lines are only ever added; see :func:`benchmarks.lines.add_line`.
 
     Args:
         folder: Where the files are; made when the first record comes.
@@ -91,37 +92,22 @@ class Store:
 
     def read(self, sampler: str, version: str) -> list[RunRecord]:
         """Read the runs of a version of a sampler."""
-        path = self._path(sampler, version)
-        if not path.exists():
-            return []
-        lines = path.read_text().split("\n")[:-1]  # what follows the last newline is torn
-        return [_parse(sampler, version, line) for line in lines]
+        return [
+            _parse(sampler, version, content)
+            for content in read_lines(self._path(sampler, version))
+        ]
 
     def add(self, records: Iterable[RunRecord]) -> None:
         """Add runs, each on disk before the next."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         for record in records:
             content = asdict(record)
             del content["sampler"], content["version"]
-            line = json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n"
-            with self._path(record.sampler, record.version).open("ab+") as file:
-                _cut_torn_line(file.fileno())
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            add_line(self._path(record.sampler, record.version), content)
 
     def _path(self, sampler: str, version: str) -> Path:
         return self._folder / f"{sampler}@{version}.jsonl"
 
 
-def _parse(sampler: str, version: str, line: str) -> RunRecord:
-    content = json.loads(line)
+def _parse(sampler: str, version: str, content: dict[str, Any]) -> RunRecord:
     content["steps"] = tuple((n, regret) for n, regret in content["steps"])
     return RunRecord(sampler=sampler, version=version, **content)
-
-
-def _cut_torn_line(descriptor: int) -> None:
-    size = os.fstat(descriptor).st_size
-    content = os.pread(descriptor, size, 0)
-    if (end := content.rfind(b"\n") + 1) < size:
-        os.ftruncate(descriptor, end)

@@ -11,6 +11,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import markdown
 from benchmarks.record import Record
 from benchmarks.samplers import pictures
 from benchmarks.samplers.analysis import compare
@@ -177,14 +178,6 @@ def against_each(
         }
         for rival, row in compared.iterrows()
     ]
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """Write rows as a table; all have the same columns."""
-    if not rows:
-        return "Nothing to compare."
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in r.values()] for r in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _by_dimension(runs: Sequence[RunRecord]) -> Iterator[tuple[str, Sequence[RunRecord]]]:

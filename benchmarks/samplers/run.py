@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import as_completed
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-import multiprocessing
-import os
 import statistics
-import threading
 import time
-import warnings
 
 import optuna
 
+from benchmarks import pool
 from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.contenders import own_version
 from benchmarks.samplers.problem import Problem
@@ -127,29 +122,13 @@ def run(job: Job) -> RunRecord:
 
 
 def run_all(jobs: Sequence[Job], processes: int) -> Iterator[RunRecord | Failure]:
-    """Run jobs over processes of one thread each.
-
-    Args:
-        jobs: What to run.
-        processes: How many at a time.
+    """Run jobs over processes; see :func:`benchmarks.pool.run_all`.
 
     Yields:
         Records as they come, in no particular order, and what failed.
-
-    Raises:
-        concurrent.futures.process.BrokenProcessPool: If a process dies.
     """
-    # Read by the libraries of linear algebra when a worker first imports them.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    pool = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_set_up
-    )
-    try:
-        futures = [pool.submit(_attempt, job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    # The version is that of the sources that a process imports when it starts.
+    yield from pool.run_all(_attempt, jobs, processes, set_up=own_version)
 
 
 def _attempt(job: Job) -> RunRecord | Failure:
@@ -160,18 +139,3 @@ def _attempt(job: Job) -> RunRecord | Failure:
         return run(job)
     except Exception as error:  # one broken run must not end the others
         return Failure(job, f"{type(error).__name__}: {error}")
-
-
-def _set_up() -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")
-    own_version()  # of the sources that this process has just imported
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """End this process when the one that started it is gone, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

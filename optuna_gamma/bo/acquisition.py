@@ -217,6 +217,10 @@ class Predictor(Protocol):
     """What predicts: a process, or one seen from one of its tasks."""
 
     @property
+    def X(self) -> Array:
+        """Known points, the observed ones first, (n', d)."""
+
+    @property
     def y(self) -> Array:
         """Observed values, (n,)."""
 

@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from optuna_gamma.cli.options import Objective
+from optuna_gamma.cli.options import Optimizer
+from optuna_gamma.cli.options import parse_setting
 from optuna_gamma.cli.options import Sampler
+from optuna_gamma.cli.options import Setting
 from optuna_gamma.cli.options import TrainOptions
 
 
@@ -50,7 +53,17 @@ Examples:
 - `optuna-gamma train --dataset digits --stages 4 --trials 8 --out runs/demo`
 
 - `optuna-gamma train --dataset mnist --sampler gp --seed 1`
+
+- `optuna-gamma train --dataset cifar10 --model keras-cifar --augment flip,crop
+  --momentum 0.5:0.99 --batch-size 32:256`
 """
+
+
+def _setting(name: str, text: str) -> Setting:
+    try:
+        return parse_setting(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 @app.command(epilog=_EXAMPLES)
@@ -58,20 +71,25 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            help="digits, mnist, fashion-mnist, or npz:PATH with x_train, y_train, x_test, "
-            "y_test.",
+            help="digits, mnist, fashion-mnist, cifar10, npz:PATH with x_train, y_train, "
+            "x_test, y_test, or folder:PATH with train/CLASS/IMAGE and test/CLASS/IMAGE.",
             rich_help_panel=_TRAINING,
         ),
     ] = "digits",
     model: Annotated[
-        str, typer.Option(help="Network: deep-conv.", rich_help_panel=_TRAINING)
+        str,
+        typer.Option(
+            help="Network: deep-conv, keras-cifar, or torchvision:NAME, such as "
+            "torchvision:resnet18.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = "deep-conv",
     stages: Annotated[
         int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
     ] = 3,
     trials: Annotated[
         int,
-        typer.Option(min=1, help="Learning rates tried in each stage.", rich_help_panel=_BUDGET),
+        typer.Option(min=1, help="Candidates tried in each stage.", rich_help_panel=_BUDGET),
     ] = 12,
     epochs_per_stage: Annotated[
         int | None,
@@ -98,11 +116,18 @@ def train(
         ),
     ] = "kappa",
     lr_min: Annotated[
-        float, typer.Option(help="Smallest learning rate.", rich_help_panel=_SEARCH)
-    ] = 1e-3,
+        float | None,
+        typer.Option(
+            help="Smallest learning rate. Default: 0.001, for adamw 0.0001.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     lr_max: Annotated[
-        float, typer.Option(help="Largest learning rate.", rich_help_panel=_SEARCH)
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            help="Largest learning rate. Default: 0.5, for adamw 0.03.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
     n_train: Annotated[
         int | None,
         typer.Option(min=1, help="Images to train with. Default: all.", rich_help_panel=_TRAINING),
@@ -117,14 +142,64 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images in a batch.", rich_help_panel=_TRAINING)
-    ] = 50,
+        str,
+        typer.Option(
+            help="Images in a batch; LOW:HIGH to search it.",
+            metavar="SETTING",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "50",
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="How weights are updated.", rich_help_panel=_TRAINING)
+    ] = "sgd",
     momentum: Annotated[
-        float, typer.Option(help="Momentum of SGD, in [0, 1).", rich_help_panel=_TRAINING)
-    ] = 0.0,
+        str,
+        typer.Option(
+            help="Momentum of SGD, in [0, 1); LOW:HIGH to search it.",
+            metavar="SETTING",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "0.0",
+    nesterov: Annotated[
+        bool,
+        typer.Option(
+            "--nesterov",
+            help="Let SGD look ahead along its momentum.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
     weight_decay: Annotated[
-        float, typer.Option(help="Weight decay of SGD.", rich_help_panel=_TRAINING)
-    ] = 1e-3,
+        str,
+        typer.Option(
+            help="Weight decay; LOW:HIGH to search it.",
+            metavar="SETTING",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "0.001",
+    dropout: Annotated[
+        str | None,
+        typer.Option(
+            help="The network's strongest dropout, in [0, 1); LOW:HIGH to search it. Default: "
+            "the network's own.",
+            metavar="SETTING",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    augment: Annotated[
+        str,
+        typer.Option(
+            help="Random views of the training images: flip, crop, or flip,crop. Default: none.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "",
+    class_weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the classes in the training loss: balanced, or numbers such as "
+            "1,1,2.5. Default: all alike.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -203,13 +278,18 @@ def train(
         epochs_per_stage=epochs_per_stage,
         sampler=sampler,
         objective=objective,
-        lr_min=lr_min,
-        lr_max=lr_max,
+        lr_min=lr_min if lr_min is not None else 1e-4 if optimizer == "adamw" else 1e-3,
+        lr_max=lr_max if lr_max is not None else 0.03 if optimizer == "adamw" else 0.5,
         n_train=n_train,
         n_valid=n_valid,
-        batch_size=batch_size,
-        momentum=momentum,
-        weight_decay=weight_decay,
+        batch_size=_setting("--batch-size", batch_size),
+        optimizer=optimizer,
+        momentum=_setting("--momentum", momentum),
+        nesterov=nesterov,
+        weight_decay=_setting("--weight-decay", weight_decay),
+        dropout=None if dropout is None else _setting("--dropout", dropout),
+        augment=tuple(part for part in augment.split(",") if part),
+        class_weights=class_weights,
         data=data,
         device=device,
         threads=threads,

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 import re
 import sys
+from typing import Any
 from typing import Literal
 
 from optuna_gamma.cli.seal import unseal_text
@@ -21,6 +22,13 @@ else:
 
 Sampler = Literal["gamma", "gaussian", "conjugate", "gp", "tpe", "random", "grid"]
 Objective = Literal["kappa", "accuracy", "loss"]
+Optimizer = Literal["sgd", "adamw"]
+
+Setting = float | tuple[float, float]
+"""A number, or the ends of an interval that is searched."""
+
+SETTINGS = ("momentum", "weight_decay", "batch_size", "dropout")
+"""What may be searched beside the learning rate."""
 
 OPTIONS_FILE = "config.toml"
 
@@ -40,9 +48,14 @@ class TrainOptions:
     lr_max: float
     n_train: int | None
     n_valid: int | None
-    batch_size: int
-    momentum: float
-    weight_decay: float
+    batch_size: Setting
+    optimizer: Optimizer
+    momentum: Setting
+    nesterov: bool
+    weight_decay: Setting
+    dropout: Setting | None
+    augment: tuple[str, ...]
+    class_weights: str | None
     data: Path | None
     device: str
     threads: int | None
@@ -51,6 +64,12 @@ class TrainOptions:
     name: str
     seed: int
     quiet: bool
+
+    @property
+    def searched(self) -> dict[str, tuple[float, float]]:
+        """The intervals that are searched beside the learning rate's, by name."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in values.items() if isinstance(value, tuple)}
 
     def to_toml(self) -> str:
         """Return the options as TOML, under the names they have on the command line."""
@@ -78,17 +97,46 @@ class TrainOptions:
             ) from None
         except ValueError as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
-        options = dict.fromkeys(
+        options: dict[str, Any] = dict.fromkeys(
             field.name for field in fields(TrainOptions)
         )  # None is not written
-        options.update({name.replace("-", "_"): value for name, value in values.items()})
+        for name, value in values.items():
+            options[name.replace("-", "_")] = tuple(value) if isinstance(value, list) else value
         options["out"] = out
         if options["data"] is not None:
             options["data"] = Path(str(options["data"]))
         try:
-            return TrainOptions(**options)  # type: ignore[arg-type]
+            return TrainOptions(**options)
         except TypeError as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def parse_setting(text: str) -> Setting:
+    """Read a number or an interval; whole numbers stay :obj:`int`.
+
+    >>> parse_setting("0.9"), parse_setting("16:128")
+    (0.9, (16, 128))
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    low, colon, high = text.partition(":")
+    try:
+        if not colon:
+            return _number(low)
+        ends = _number(low), _number(high)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a number nor LOW:HIGH.") from None
+    if not ends[0] < ends[1]:
+        raise ValueError(f"In {text!r} the first number must be the smaller one.")
+    return ends
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 # What the library's messages call an option, where it is not the option's own name.
@@ -117,5 +165,5 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _plain(value: str | int | float | Path) -> str | int | float:
+def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value

@@ -44,7 +44,10 @@ _PICTURE_DPI = 200
 
 
 def print_table(staged: StagedStudy, console: Console) -> None:
-    """Print a line a stage: the rate chosen, what it was chosen by, what came of it."""
+    """Print a line a stage: the rate chosen, what it was chosen by, what came of it.
+
+    What else was searched follows in a table of its own.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     of_test = ("acc.", "loss", "sens.", "spec.", "MCC")
     for heading in (
@@ -64,6 +67,16 @@ def print_table(staged: StagedStudy, console: Console) -> None:
             *("–" if test is None else _percent(name, test[name]) for name in _METRICS),
         )
     console.print(table)
+    others = [name for name in staged.schedule[0].params if name != "lr"]
+    if others:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("Stage", *(name.replace("_", " ").capitalize() for name in others)):
+            table.add_column(heading, justify="right")
+        for record in staged.schedule:
+            table.add_row(
+                str(record.number + 1), *(f"{record.params[name]:.4g}" for name in others)
+            )
+        console.print(table)
 
 
 def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) -> dict[Path, str]:

@@ -7,6 +7,7 @@ import math
 import re
 import sys
 import time
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -16,6 +17,7 @@ import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from optuna_gamma.cli.options import in_options
+from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.results import print_table
 from optuna_gamma.cli.results import SECONDS_KEY
@@ -29,6 +31,7 @@ from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.database import explaining
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.settings import check_setting
 
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -39,6 +42,9 @@ _STEPS_PER_STAGE = 250
 
 # GPSampler and TPESampler start with 10 by default: all of a stage, or nearly so.
 _STARTUP_TRIALS = 4
+
+_LOG = ("weight_decay", "batch_size")
+"""Settings that are searched on a logarithmic scale, as the learning rate is."""
 
 
 def run(options: TrainOptions) -> int:
@@ -108,23 +114,71 @@ def create_task(options: TrainOptions) -> VisionTask:
         )
     if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
         raise ValueError(f"`out` must be a local folder, but got {options.out}.")
+    _check_searched(options)
     data = load_dataset(
         options.dataset, options.data, options.n_train, options.n_valid, options.seed
     )
-    steps = math.ceil(len(data.train[0]) / options.batch_size)
+    # Of what is searched the task is given the lower end, and checks it before anything starts.
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    settings.update({name: low for name, (low, _) in options.searched.items()})
     return VisionTask(
         model=options.model,
         data=data,
-        space=lambda trial: {
-            "lr": trial.suggest_float("lr", options.lr_min, options.lr_max, log=True)
-        },
-        epochs_per_stage=options.epochs_per_stage or math.ceil(_STEPS_PER_STAGE / steps),
-        batch_size=options.batch_size,
-        momentum=options.momentum,
-        weight_decay=options.weight_decay,
+        space=lambda trial: _suggest(trial, options),
+        epochs_per_stage=options.epochs_per_stage or _epochs(options, len(data.train[0])),
+        optimizer=options.optimizer,
+        nesterov=options.nesterov,
+        augment=options.augment,  # type: ignore[arg-type]  # checked there
+        class_weights=_class_weights(options.class_weights),
         objective=options.objective,
         device=options.device,
+        **settings,
     )
+
+
+def _check_searched(options: TrainOptions) -> None:
+    for name, (low, high) in options.searched.items():
+        check_setting(name, high)
+        if name in _LOG and low <= 0:
+            raise ValueError(
+                f"`{name}` is searched on a logarithmic scale, which has no {low:g}: give a "
+                "positive lower end."
+            )
+    if options.optimizer == "adamw" and "momentum" in options.searched:
+        raise ValueError("`momentum` cannot be searched: `optimizer` 'adamw' has none.")
+    if options.sampler == "grid" and options.searched:
+        raise ValueError(
+            "`sampler` 'grid' tries learning rates alone, but "
+            f"{', '.join(f'`{name}`' for name in options.searched)} is to be searched too: give "
+            "numbers, or take another sampler."
+        )
+
+
+def _suggest(trial: optuna.Trial, options: TrainOptions) -> dict[str, float]:
+    settings = {"lr": trial.suggest_float("lr", options.lr_min, options.lr_max, log=True)}
+    for name, (low, high) in options.searched.items():
+        if name == "batch_size":
+            settings[name] = trial.suggest_int(name, int(low), int(high), log=True)
+        else:
+            settings[name] = trial.suggest_float(name, low, high, log=name in _LOG)
+    return settings
+
+
+def _epochs(options: TrainOptions, n_train: int) -> int:
+    _, largest = options.searched.get("batch_size", (0, options.batch_size))
+    steps = math.ceil(n_train / largest)  # type: ignore[operator]
+    return math.ceil(_STEPS_PER_STAGE / steps)
+
+
+def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None:
+    if text is None or text == "balanced":
+        return text  # type: ignore[return-value]
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"`class_weights` must be balanced or numbers such as 1,1,2.5, but got {text!r}."
+        ) from None
 
 
 def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
@@ -143,6 +197,7 @@ def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
                 "sampler": options.sampler,
                 "lr_min": options.lr_min,
                 "lr_max": options.lr_max,
+                **{name: f"{low}:{high}" for name, (low, high) in options.searched.items()},
             },
         )
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:

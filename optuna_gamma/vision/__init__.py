@@ -3,6 +3,7 @@
 Needs PyTorch: ``pip install 'optuna-gamma[train]'``.
 """
 
+from optuna_gamma.vision.data import create_dataset
 from optuna_gamma.vision.data import Dataset
 from optuna_gamma.vision.data import load_dataset
 from optuna_gamma.vision.metrics import ClassificationMetrics
@@ -14,6 +15,7 @@ __all__ = [
     "ClassificationMetrics",
     "Dataset",
     "VisionTask",
+    "create_dataset",
     "create_model",
     "load_dataset",
 ]

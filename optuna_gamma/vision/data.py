@@ -1,14 +1,8 @@
-"""Image data sets as tensors, with training, validation and test images kept apart.
-
-A data set is one function that returns :class:`Arrays`; to add one, write it and name it in
-``_SOURCES`` (a fixed name) or ``_PATH_SOURCES`` (a name followed by ``:PATH``).
-"""
+"""Image data sets as tensors, with training, validation and test images kept apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 import hashlib
 import os
@@ -17,15 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 import torch
 from torch import Tensor
-from torchvision import datasets
+from torch.utils import data
 
-
-DATA_VARIABLE = "OPTUNA_GAMMA_DATA"
-"""The environment variable that names the folder of the data sets."""
+from optuna_gamma.vision.sources import Arrays
+from optuna_gamma.vision.sources import data_root
+from optuna_gamma.vision.sources import own_images
+from optuna_gamma.vision.sources import PATH_SOURCES
+from optuna_gamma.vision.sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -34,10 +29,10 @@ class Dataset:
 
     Images are float32 of shape ``(n, channels, height, width)``, normalised to mean 0 and
     standard deviation 1 per channel over the training images; labels are int64 of shape ``(n,)``
-    in ``0 .. n_classes - 1``. Build one with :func:`load_dataset`.
+    in ``0 .. n_classes - 1``. Build one with :func:`load_dataset` or :func:`create_dataset`.
 
     Attributes:
-        name: What :func:`load_dataset` was asked for.
+        name: What :func:`load_dataset` was asked for, or :func:`create_dataset` was told.
         train: Images and labels to train with.
         valid: Images and labels to compare candidates by.
         test: Images and labels for the final report. Nothing is ever chosen by them.
@@ -69,25 +64,6 @@ class Dataset:
         return len(self.classes)
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """A data set as its source has it.
-
-    Attributes:
-        x_train: Images, ``(n, height, width)`` or ``(n, height, width, channels)``.
-        y_train: Labels, ``(n,)`` or ``(n, 1)``: integers or strings.
-        x_test: Like ``x_train``.
-        y_test: Like ``y_train``.
-        classes: Names of the labels in sorted order; :obj:`None`: the labels themselves.
-    """
-
-    x_train: NDArray[Any]
-    y_train: NDArray[Any]
-    x_test: NDArray[Any]
-    y_test: NDArray[Any]
-    classes: Sequence[str] | None = None
-
-
 def load_dataset(
     name: str,
     root: str | os.PathLike[str] | None = None,
@@ -103,10 +79,18 @@ def load_dataset(
 
     Args:
         name: ``"digits"`` (1,797 images of 8×8, part of scikit-learn), ``"mnist"``,
-            ``"fashion-mnist"`` (70,000 images of 28×28, downloaded when first used) or
-            ``"npz:PATH"``: a file in the convention of Keras with the arrays ``x_train``,
-            ``y_train``, ``x_test`` and ``y_test``, images as ``(n, height, width)`` or
-            ``(n, height, width, channels)``.
+            ``"fashion-mnist"`` (70,000 images of 28×28, downloaded when first used),
+            ``"cifar10"`` (60,000 colour images of 32×32, downloaded when first used, or read from
+            ``cifar10.npz`` in ``root``), or one of
+
+            - ``"npz:PATH"``: a file in the convention of Keras with the arrays ``x_train``,
+              ``y_train``, ``x_test`` and ``y_test``, images as ``(n, height, width)`` or
+              ``(n, height, width, channels)``. It may also have ``classes``, the names of the
+              labels in sorted order.
+            - ``"folder:PATH"``: image files in the layout of torchvision's ``ImageFolder``,
+              ``PATH/train/CLASS/IMAGE`` and ``PATH/test/CLASS/IMAGE``; or ``PATH/CLASS/IMAGE``
+              alone, of which a fifth is kept for the test, always the same. All must have one
+              size; they are grey if all files are, else colour without transparency.
         root: Folder of the downloaded data sets. Default: the environment variable
             ``OPTUNA_GAMMA_DATA``, else ``optuna-gamma`` in the user's cache folder.
         n_train: Number of images to train with. Default: all that validation leaves.
@@ -131,123 +115,147 @@ def load_dataset(
         ((1, 8, 8), 10)
     """
     kind, _, path = name.partition(":")
-    if name in _SOURCES:
-        arrays = _SOURCES[name](_data_root(root))
-    elif kind in _PATH_SOURCES and path:
-        arrays = _PATH_SOURCES[kind](Path(path).expanduser())
+    if name in SOURCES:
+        arrays = SOURCES[name](data_root(root))
+    elif kind in PATH_SOURCES and path:
+        arrays = PATH_SOURCES[kind](Path(path).expanduser())
     else:
-        known = ", ".join([*_SOURCES, *(f"{kind}:PATH" for kind in _PATH_SOURCES)])
+        known = ", ".join([*SOURCES, *(f"{kind}:PATH" for kind in PATH_SOURCES)])
         raise ValueError(f"Unknown data set {name!r}; known are {known}.")
     return _split(name, arrays, n_train, n_valid, seed)
 
 
-def _data_root(root: str | os.PathLike[str] | None) -> Path:
-    if root is None:
-        root = os.environ.get(DATA_VARIABLE)
-    if not root:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "optuna-gamma"
-    return Path(root).expanduser().absolute()
+Source = tuple[Tensor, Tensor] | data.Dataset[Any]
 
 
-def _digits(root: Path) -> Arrays:
-    bunch = load_digits()
-    # The source has no split of its own. Its seed is fixed: every run is tested alike.
-    x_train, x_test, y_train, y_test = train_test_split(
-        bunch.images, bunch.target, test_size=0.2, stratify=bunch.target, random_state=0
-    )
-    return Arrays(x_train, y_train, x_test, y_test)
+def create_dataset(
+    *,
+    train: Source,
+    test: Source,
+    valid: Source | None = None,
+    n_train: int | None = None,
+    n_valid: int | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "own",
+    seed: int = 0,
+) -> Dataset:
+    """Make a data set of images you have.
+
+    They are checked, split and normalised as by :func:`load_dataset`, and copied into memory once.
+
+    Args:
+        train: Images and labels to train with, and to take validation images from if there is no
+            ``valid``. Either a pair of tensors, images ``(n, channels, height, width)`` or
+            ``(n, height, width)``, of bytes or of floats, and integer labels ``(n,)``; or any
+            :class:`torch.utils.data.Dataset` that knows its length and has items (image, label):
+            tensors ``(channels, height, width)``, Pillow images or arrays
+            ``(height, width, channels)``, all of one shape. Each item is read once, so that random
+            transforms would be frozen: give those to :class:`VisionTask`.
+        test: Images and labels for the final report.
+        valid: Images and labels to compare candidates by.
+        n_train: As for :func:`load_dataset`; only without ``valid``.
+        n_valid: As for :func:`load_dataset`; only without ``valid``.
+        classes: Names of the labels in sorted order. Default: the labels.
+        name: Name of the data set.
+        seed: Seed of the split.
+
+    Raises:
+        TypeError: If the data is of another kind.
+        ValueError: If it is not images and labels, there are too few of them, or most images of
+            one part are also in another.
+
+    Example:
+        >>> images, labels = torch.rand(60, 3, 16, 16), torch.arange(60) % 2
+        >>> pair = images[:50], labels[:50]
+        >>> data = create_dataset(train=pair, test=(images[50:], labels[50:]), n_valid=10)
+        >>> data.input_shape, data.n_classes, len(data.train[0])
+        ((3, 16, 16), 2, 40)
+    """
+    x_train, y_train = own_images(train, "train")
+    x_test, y_test = own_images(test, "test")
+    _refuse_leak("train", x_train, "test", x_test)
+    chosen = None
+    if valid is not None:
+        if n_train is not None or n_valid is not None:
+            raise ValueError(
+                f"`n_train` is {n_train} and `n_valid` {n_valid}, but they split `train`, and "
+                "`valid` was given: leave them out."
+            )
+        x_valid, y_valid = own_images(valid, "valid")
+        _refuse_leak("train", x_train, "valid", x_valid)
+        _refuse_leak("valid", x_valid, "test", x_test)
+        if x_valid.shape[1:] != x_train.shape[1:] or x_valid.dtype != x_train.dtype:
+            raise ValueError(
+                f"Training and validation images must be alike, but they are {x_train.dtype} of "
+                f"shape {x_train.shape[1:]} and {x_valid.dtype} of {x_valid.shape[1:]} (height, "
+                "width, channels)."
+            )
+        chosen = np.split(np.arange(len(x_train) + len(x_valid)), [len(x_train)])
+        x_train, y_train = np.concatenate([x_train, x_valid]), np.concatenate([y_train, y_valid])
+    arrays = Arrays(x_train, y_train, x_test, y_test, classes)
+    return _split(name, arrays, n_train, n_valid, seed, chosen)
 
 
-def _mnist_like(cls: type[datasets.MNIST]) -> Callable[[Path], Arrays]:
-    def load(root: Path) -> Arrays:
-        train = _torchvision(cls, root, train=True)
-        test = _torchvision(cls, root, train=False)
-        return Arrays(
-            train.data.numpy(),
-            train.targets.numpy(),
-            test.data.numpy(),
-            test.targets.numpy(),
-            classes=[name.partition(" - ")[0] for name in cls.classes],
-        )
-
-    return load
-
-
-def _torchvision(cls: type[datasets.MNIST], root: Path, *, train: bool) -> datasets.MNIST:
-    try:
-        return cls(root, train=train)
-    except RuntimeError:  # not there yet
-        folder = root / cls.__name__ / "raw"
-        new = [path for path in (folder, folder.parent, root) if not path.exists()]
-        try:
-            return cls(root, train=train, download=True)
-        except (RuntimeError, OSError) as error:
-            for path in new:
-                with suppress(OSError):  # not empty: a part was downloaded
-                    path.rmdir()
-            files = ", ".join(file for file, _ in cls.resources)
-            raise FileNotFoundError(
-                f"{cls.__name__} is not in {root} and could not be downloaded "
-                f"({str(error).strip().splitlines()[-1]}). Put {files} from {cls.mirrors[0]} into "
-                f"{folder}, or set {DATA_VARIABLE} to a folder that has "
-                f"{Path(cls.__name__, 'raw')} in it."
-            ) from error
-
-
-def _npz(path: Path) -> Arrays:
-    names = ("x_train", "y_train", "x_test", "y_test")
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no file {path}; expected an .npz file with the arrays {', '.join(names)}."
-        )
-    try:
-        # Unpickling would run whatever code the file holds.
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
-            if missing:
-                raise ValueError(
-                    f"it lacks {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"
-                )
-            return Arrays(*(file[name] for name in names))
-    except Exception as error:  # a damaged file raises anything from EOFError to zlib.error
+def _refuse_leak(name: str, images: NDArray[Any], other: str, others: NDArray[Any]) -> None:
+    """Refuse data that was given twice; single images are twice in good data sets too."""
+    known = {hashlib.sha256(image.tobytes()).digest() for image in images}
+    shared = sum(hashlib.sha256(image.tobytes()).digest() in known for image in others)
+    if shared > len(others) / 2:
         raise ValueError(
-            f"{path} is not an .npz file with the plain (not pickled) arrays "
-            f"{', '.join(names)}: {error}."
-        ) from error
-
-
-_SOURCES: dict[str, Callable[[Path], Arrays]] = {
-    "digits": _digits,
-    "mnist": _mnist_like(datasets.MNIST),
-    "fashion-mnist": _mnist_like(datasets.FashionMNIST),
-}
-
-_PATH_SOURCES: dict[str, Callable[[Path], Arrays]] = {
-    "npz": _npz,
-}
+            f"{shared} of the {len(others)} images of `{other}` are also in `{name}`: scores on "
+            "them would say nothing. Give images that were kept apart."
+        )
 
 
 def _split(
-    name: str, arrays: Arrays, n_train: int | None, n_valid: int | None, seed: int
+    name: str,
+    arrays: Arrays,
+    n_train: int | None,
+    n_valid: int | None,
+    seed: int,
+    chosen: Sequence[NDArray[np.int64]] | None = None,
 ) -> Dataset:
-    """Check, split and normalise a source's arrays."""
+    """Check, split and normalise a source's arrays.
+
+    ``chosen`` are the indices of the training and of the validation images, if that is settled.
+    """
     x, x_test = _images(arrays.x_train, "x_train"), _images(arrays.x_test, "x_test")
     if x.shape[1:] != x_test.shape[1:]:
         raise ValueError(
             f"Training and test images of {name!r} must have the same shape, but they are "
             f"{arrays.x_train.shape[1:]} and {arrays.x_test.shape[1:]}."
         )
+    if (x.dtype == np.uint8) != (x_test.dtype == np.uint8):
+        raise ValueError(
+            f"Training and test images of {name!r} must both be bytes or neither, because bytes "
+            f"are divided by 255, but their types are {x.dtype} and {x_test.dtype}."
+        )
     labels, y = np.unique(_labels(arrays.y_train, len(x), "y_train"), return_inverse=True)
     y_test = _labels(arrays.y_test, len(x_test), "y_test")
-    train, valid = _choose(y, labels, n_train, n_valid, seed)
+    if arrays.classes is not None and len(arrays.classes) != len(labels):
+        raise ValueError(
+            f"{name!r} has {len(labels)} different training labels, but names "
+            f"{len(arrays.classes)} classes."
+        )
+    if len(labels) < 2:
+        raise ValueError(
+            f"There must be at least two classes, but all training labels of {name!r} are "
+            f"{labels[0].item()!r}."
+        )
+    if chosen is None:
+        chosen = _choose(y, labels, n_train, n_valid, seed)
+    train, valid = chosen
     if (y_test.dtype.kind == "U") != (labels.dtype.kind == "U"):
         raise ValueError(
             f"Training and test labels of {name!r} must both be integers or both strings, but "
             f"their types are {labels.dtype} and {y_test.dtype}."
         )
-    unknown = np.setdiff1d(y_test, labels)
-    if len(unknown) > 0:
-        raise ValueError(f"Test label {unknown[0].item()!r} of {name!r} has no training image.")
+    for kind, others in (("Validation", labels[y[valid]]), ("Test", y_test)):
+        unknown = np.setdiff1d(others, labels[y[train]])
+        if len(unknown) > 0:
+            raise ValueError(
+                f"{kind} label {unknown[0].item()!r} of {name!r} has no training image."
+            )
     y_test = np.searchsorted(labels, y_test)
 
     digest = hashlib.sha256()
@@ -274,11 +282,8 @@ def _images(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Return images as ``(n, channels, height, width)``."""
     if array.ndim == 3:
         array = array[..., None]
-    if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or array.size == 0:
-        raise ValueError(
-            f"{name} must hold images of shape (n, height, width) or (n, height, width, channels) "
-            f"with 1, 3 or 4 channels, but its shape is {array.shape}."
-        )
+    if array.size == 0:
+        raise ValueError(f"{name} must hold images, but its shape is {array.shape}.")
     if array.dtype.kind not in "buif" or not np.isfinite(array).all():
         raise ValueError(f"{name} must hold finite numbers, but its type is {array.dtype}.")
     return np.moveaxis(array, -1, 1)
@@ -303,10 +308,10 @@ def _choose(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training and of the validation images."""
     counts = np.bincount(y)
-    if len(labels) < 2 or counts.min() < 2:
+    if counts.min() < 2:
         raise ValueError(
-            "There must be at least two classes with two training images each, but there are "
-            f"{len(labels)}, and {counts.min()} of label {labels[counts.argmin()].item()!r}."
+            "The classes must have two training images each, but there is only one of label "
+            f"{labels[counts.argmin()].item()!r}."
         )
     if n_valid is None:
         n_valid = len(y) // 6

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
+from collections.abc import Sequence
 import copy
 import math
 from typing import Any
-from typing import get_args
 from typing import Literal
 from typing import TYPE_CHECKING
 import warnings
@@ -18,10 +19,16 @@ from torch import nn
 
 from optuna_gamma.objective import kappa
 from optuna_gamma.staged.claim import FAILURE_KEY
+from optuna_gamma.vision.augmentation import Augmentation
 from optuna_gamma.vision.data import Dataset
 from optuna_gamma.vision.metrics import classification_metrics
 from optuna_gamma.vision.metrics import ClassificationMetrics
 from optuna_gamma.vision.models import create_model
+from optuna_gamma.vision.models import set_dropout
+from optuna_gamma.vision.settings import check_setting
+from optuna_gamma.vision.settings import checked_augment
+from optuna_gamma.vision.settings import loss_weights
+from optuna_gamma.vision.settings import one_of
 from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
 from optuna_gamma.vision.trainer import resolve_device
@@ -33,20 +40,21 @@ if TYPE_CHECKING:
     from optuna_gamma.staged import Stage
 
 Objective = Literal["kappa", "accuracy", "loss"]
+Optimizer = Literal["sgd", "adamw"]
 Split = Literal["train", "valid", "test"]
-
-_SETTINGS = ("lr", "momentum", "weight_decay")
 
 
 class VisionTask:
     """Train a network for one stage with the hyper-parameters of a trial.
 
     A task is an objective: hand it to ``staged.optimize``. Every trial of a stage starts from the
-    weights and momentum that the last stage promoted, sees the same batches and draws the same
-    dropout masks (the first stage's also the same initial weights), trains
-    ``epochs_per_stage`` epochs with SGD, and is scored on the validation images. On a CPU the
-    result of a trial depends on nothing else, bit by bit, as long as the number of threads is
-    the same; on a GPU up to the order in which PyTorch's kernels sum.
+    weights and optimizer state that the last stage promoted, sees the same images in the same
+    order, cropped and mirrored alike, and draws the same dropout masks (the first stage's also the
+    same initial weights), trains ``epochs_per_stage`` epochs, and is scored on the validation
+    images. On a CPU the result of a trial depends on nothing else, bit by bit, as long as the
+    number of threads is the same; on a GPU up to the order in which PyTorch's kernels sum.
+    Networks are trained in the memory layout ``channels_last``, and on recent GPUs in mixed
+    precision (bfloat16).
 
     A training that diverges, which is one whose loss is not finite, is stopped and returns NaN,
     so that Optuna fails the trial: its weights are worth nothing to the next stage, and no number
@@ -59,18 +67,30 @@ class VisionTask:
             number of classes.
         data: The images; see :func:`load_dataset`.
         space: What a trial searches: a function from the trial to a dictionary with ``"lr"`` and,
-            if they are searched too, ``"momentum"`` and ``"weight_decay"``.
+            if they are searched too, ``"momentum"``, ``"weight_decay"``, ``"batch_size"`` and
+            ``"dropout"``.
         epochs_per_stage: Number of epochs a trial trains.
-        batch_size: Number of images in a batch.
-        momentum: Momentum in [0, 1), unless ``space`` gives it.
-        weight_decay: Weight decay (L2 penalty), unless ``space`` gives it.
+        batch_size: Number of images in a batch, unless ``space`` gives it.
+        optimizer: ``"sgd"`` or ``"adamw"``.
+        momentum: Momentum of SGD in [0, 1), unless ``space`` gives it.
+        nesterov: Whether SGD looks ahead along its momentum.
+        weight_decay: Weight decay, unless ``space`` gives it: of SGD the L2 penalty, of AdamW
+            apart from the gradient and times the learning rate.
+        dropout: The network's dropout as for :func:`create_model`, unless ``space`` gives it.
+            Default: the network's own.
+        augment: Random views of the training images, ``"flip"`` and ``"crop"``: half of the images
+            mirrored left to right; each image moved by up to an eighth of its shorter side, the
+            border filled by reflection.
+        class_weights: Weights of the classes in the training loss, in the order of
+            ``data.classes``, or ``"balanced"``: inversely as many as a class has training images.
+            Scores are never weighted. Default: all alike.
         objective: The value of a trial on the validation images: ``"kappa"``, ``"accuracy"``
             (both to maximise) or ``"loss"`` (to minimise).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
-        ValueError: If an argument is outside its range, the model is unknown or there is no such
-            device.
+        ValueError: If an argument is outside its range or contradicts another, the model is
+            unknown or cannot take the images, or there is no such device.
 
     Example:
         .. code-block:: python
@@ -95,21 +115,20 @@ class VisionTask:
         space: Callable[[optuna.Trial], Mapping[str, float]],
         epochs_per_stage: int = 1,
         batch_size: int = 50,
+        optimizer: Optimizer = "sgd",
         momentum: float = 0.0,
+        nesterov: bool = False,
         weight_decay: float = 1e-3,
+        dropout: float | None = None,
+        augment: Collection[Augmentation] = (),
+        class_weights: Literal["balanced"] | Sequence[float] | None = None,
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:
-        for name, number in (("epochs_per_stage", epochs_per_stage), ("batch_size", batch_size)):
-            if number < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {number}.")
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum` must be in [0, 1), but got {momentum}.")
-        if not 0.0 <= weight_decay < math.inf:
-            raise ValueError(f"`weight_decay` must not be negative, but got {weight_decay}.")
-        if objective not in get_args(Objective):
-            known = ", ".join(get_args(Objective))
-            raise ValueError(f"`objective` must be one of {known}, but got {objective!r}.")
+        if epochs_per_stage < 1:
+            raise ValueError(f"`epochs_per_stage` must be at least 1, but got {epochs_per_stage}.")
+        one_of("objective", objective, Objective)
+        one_of("optimizer", optimizer, Optimizer)
         self.data = data
         self.epochs_per_stage = epochs_per_stage
         self.batch_size = batch_size
@@ -117,7 +136,35 @@ class VisionTask:
         self.device = resolve_device(device)
         self._model = model
         self._space = space
-        self._defaults = {"momentum": momentum, "weight_decay": weight_decay}
+        self._optimizer = optimizer
+        self._nesterov = nesterov
+        self._defaults: dict[str, Any] = {
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "batch_size": batch_size,
+            "dropout": dropout,
+        }
+        for name, value in self._defaults.items():
+            check_setting(name, value)
+        if optimizer == "adamw":
+            if momentum or nesterov:
+                raise ValueError(
+                    f"`momentum` is {momentum} and `nesterov` {nesterov}, but `optimizer` "
+                    f"{optimizer!r} has neither: leave them out, or take 'sgd'."
+                )
+            del self._defaults["momentum"]
+        elif nesterov and not momentum:
+            raise ValueError(
+                "`nesterov` needs a `momentum` above 0, such as 0.9, also where `space` gives "
+                "another one."
+            )
+        self._augment = checked_augment(augment, data)
+        self._class_weights = (
+            class_weights
+            if class_weights is None or isinstance(class_weights, str)
+            else tuple(map(float, class_weights))  # tensors too
+        )
+        self._loss_weights = loss_weights(self._class_weights, data, self.device)
         self._splits = {
             name: (images.to(self.device), labels.to(self.device))
             for name, (images, labels) in (
@@ -126,8 +173,7 @@ class VisionTask:
                 ("test", data.test),
             )
         }
-        with random_numbers(0, self.device):
-            self._create_model()  # an unknown name is refused here, not in the first trial
+        self._check_model(dropout)  # what is wrong is refused here, not in the first trial
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -135,11 +181,12 @@ class VisionTask:
         return "minimize" if self.objective == "loss" else "maximize"
 
     @property
-    def fingerprint(self) -> dict[str, str | int | float]:
+    def fingerprint(self) -> dict[str, Any]:
         """What a run is defined by, for ``create_staged_study(fingerprint=...)``.
 
         Two tasks with equal fingerprints, and the same space, give the same results. The device
-        is not part of it, so that a run may go on on another machine.
+        is not part of it, so that a run may go on on another machine. A function that was given as
+        ``model`` is known by its name.
         """
         model = self._model
         return {
@@ -147,8 +194,11 @@ class VisionTask:
             "data": self.data.digest,
             "model": model if isinstance(model, str) else f"{model.__module__}.{_name_of(model)}",
             "epochs_per_stage": self.epochs_per_stage,
-            "batch_size": self.batch_size,
             "objective": self.objective,
+            "optimizer": self._optimizer,
+            "nesterov": self._nesterov,
+            "augment": list(self._augment),
+            "class_weights": self._class_weights,
             **self._defaults,
         }
 
@@ -168,7 +218,7 @@ class VisionTask:
             The objective on the validation images, or NaN if training failed.
 
         Raises:
-            ValueError: If ``space`` gives no ``"lr"`` or something unknown.
+            ValueError: If ``space`` gives no ``"lr"``, something unknown or an impossible value.
             optuna.TrialPruned: If the study's pruner says so.
         """
         try:
@@ -179,21 +229,33 @@ class VisionTask:
             return _fail(trial, f"out of memory: {error}")
 
     def _train(self, trial: optuna.Trial, stage: Stage) -> float:
-        settings = self._settings(trial)
+        searched = self._searched(trial)
+        settings = {**self._defaults, **searched}
         state = stage.load()
         with random_numbers(stage.seed, self.device):
-            model = self._create_model()
-            optimizer = torch.optim.SGD(model.parameters(), settings["lr"])
+            model = self._create_model(settings["dropout"])
+            optimizer = self._create_optimizer(model)
             if state is not None:
                 model.load_state_dict(state["model"])
                 # Copied, because the optimizer would go on in the loaded momentum buffers.
                 optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
             # After loading, which brings back the settings of the promoted trial.
             for group in optimizer.param_groups:
-                group.update(settings)
+                group.update({name: value for name, value in settings.items() if name in group})
 
             for epoch in range(1, self.epochs_per_stage + 1):
-                train_loss = train_epoch(model, optimizer, *self._splits["train"], self.batch_size)
+                if epoch > 1 and not {"batch_size", "dropout"}.isdisjoint(searched):
+                    # On a CPU the order of the images is drawn from the stream of the dropout
+                    # masks, of which such candidates have taken unlike numbers.
+                    torch.default_generator.manual_seed(stage.seed + epoch)
+                train_loss = train_epoch(
+                    model,
+                    optimizer,
+                    *self._splits["train"],
+                    settings["batch_size"],
+                    self._augment,
+                    self._loss_weights,
+                )
                 metrics = self._score(model, "valid")
                 if not math.isfinite(train_loss + metrics.loss):
                     return _fail(trial, f"diverged in epoch {epoch} with {settings}")
@@ -233,23 +295,53 @@ class VisionTask:
         model.load_state_dict(state["averaged"] if "averaged" in state else state["model"])
         return self._score(model, split)
 
-    def _create_model(self) -> nn.Module:
+    def _create_model(self, dropout: float | None = None) -> nn.Module:
         create = self._model
         shape, n_classes = self.data.input_shape, self.data.n_classes
         if isinstance(create, str):
             model = create_model(create, shape, n_classes)
         else:
             model = create(shape, n_classes)
+        if dropout is not None:
+            set_dropout(model, dropout)
         return to_device(model, self.device)
 
-    def _settings(self, trial: optuna.Trial) -> dict[str, float]:
-        settings = {**self._defaults, **self._space(trial)}
-        if set(settings) != set(_SETTINGS):
+    def _check_model(self, dropout: float | None) -> None:
+        images = self._splits["train"][0][:2]
+        with random_numbers(0, self.device):
+            model = self._create_model(dropout)
+            try:
+                shape = tuple(predict(model, images).shape)
+            except Exception as error:
+                raise ValueError(
+                    f"`model` cannot take images of shape {self.data.input_shape}: {error}"
+                ) from error
+        if shape != (2, self.data.n_classes):
             raise ValueError(
-                '`space` must give "lr", and may give "momentum" and "weight_decay", but with the '
-                f"defaults there are {', '.join(settings)}."
+                f"`model` must turn 2 images into logits of shape (2, {self.data.n_classes}), but "
+                f"gave {shape}."
             )
-        return settings
+
+    def _create_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer; learning rate, momentum and weight decay are a trial's."""
+        if self._optimizer == "adamw":
+            return torch.optim.AdamW(model.parameters())
+        # PyTorch refuses Nesterov's method here before a momentum could be set.
+        momentum = self._defaults["momentum"]
+        return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=self._nesterov)
+
+    def _searched(self, trial: optuna.Trial) -> dict[str, Any]:
+        searched = dict(self._space(trial))
+        if "lr" not in searched or not searched.keys() <= {"lr", *self._defaults}:
+            raise ValueError(
+                f'`space` must give "lr", and may give {", ".join(self._defaults)}, but gave '
+                f"{', '.join(searched) or 'nothing'}."
+            )
+        for name, value in searched.items():
+            check_setting(name, value)
+        if self._nesterov and not searched.get("momentum", True):
+            raise ValueError("`space` gave a momentum of 0, but `nesterov` needs one above 0.")
+        return searched
 
     def _score(self, model: nn.Module, split: Split) -> ClassificationMetrics:
         images, labels = self._splits[split]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.record import markdown
 from benchmarks.samplers.analysis import compare
 from benchmarks.samplers.analysis import curves
 from benchmarks.samplers.analysis import FLOOR
@@ -19,7 +20,6 @@ from benchmarks.samplers.analysis import rebase
 from benchmarks.samplers.analysis import regrets
 from benchmarks.samplers.analysis import significance
 from benchmarks.samplers.record import RunRecord
-from benchmarks.samplers.report import markdown
 from benchmarks.samplers.report import report
 from benchmarks.samplers.report import summary
 from benchmarks.samplers.verdict import verdicts

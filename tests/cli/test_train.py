@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import optuna
+from PIL import Image
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
 import torch
 from typer.testing import CliRunner
 from typer.testing import Result
@@ -143,6 +145,55 @@ def test_objectives(tmp_path: Path, objective: str, trained: Callable[..., Resul
     records = _read(tmp_path / "run" / "schedule.json")["stages"]
     for trials, record in zip(_trials(tmp_path / "run"), records, strict=True):
         assert record["value"] == best(attrs[objective] for *_, attrs in trials)
+
+
+def test_everything_searched(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    out = tmp_path / "run"
+    options = ["--momentum", "0.5:0.9", "--batch-size", "10:40", "--weight-decay", "1e-5:1e-2"]
+    options += ["--dropout", "0.1:0.5", "--nesterov", "--augment", "crop"]
+    options += ["--class-weights", "balanced"]
+    result = trained(out, *options)
+    config = (out / "config.toml").read_text()
+    assert "batch-size = [10, 40]\n" in config
+    assert 'augment = ["crop"]\n' in config
+    for trials in _trials(out):
+        for _, _, params, *_ in trials:
+            assert params.keys() == {"lr", "momentum", "batch_size", "weight_decay", "dropout"}
+            assert 10 <= params["batch_size"] <= 40
+            assert 0.5 <= params["momentum"] <= 0.9
+    (heading,) = [line for line in result.stdout.splitlines() if "Batch size" in line]
+    assert heading.split() == ["Stage", "Momentum", "Weight", "decay", "Batch", "size", "Dropout"]
+    # The same command resumes, a worker takes the options from the folder, replay the schedule.
+    files = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert trained(out, *options).stdout == result.stdout
+    worker = CliRunner().invoke(app, ["worker", "--out", str(out)])
+    assert worker.exit_code == 0, worker.output
+    assert files == {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    replay = CliRunner().invoke(app, ["replay", "--out", str(out), "--seeds", "1"])
+    assert replay.exit_code == 0, replay.output
+
+
+def test_adamw(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    trained(tmp_path / "run", "--optimizer", "adamw", "--class-weights", "1,1,1,1,1,1,1,1,1,2")
+    config = (tmp_path / "run" / "config.toml").read_text()
+    assert "lr-min = 0.0001\nlr-max = 0.03\n" in config
+    assert all(
+        1e-4 <= params["lr"] <= 0.03
+        for trials in _trials(tmp_path / "run")
+        for _, _, params, *_ in trials
+    )
+
+
+def test_folder_of_images(tmp_path: Path, trained: Callable[..., Result]) -> None:
+    images = load_digits().images.astype(np.uint8)
+    for k, label in enumerate(load_digits().target[:300]):
+        folder = tmp_path / "images" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[k]).save(folder / f"{k}.png")
+    trained(tmp_path / "run", "--dataset", f"folder:{tmp_path / 'images'}", "--stages", "1")
+    metrics = _read(tmp_path / "run" / "metrics.json")
+    assert np.sum(metrics["final"]["test"]["confusion"]) == 60
+    assert metrics["fingerprint"]["dataset"] == "folder"
 
 
 def test_quiet(tmp_path: Path, trained: Callable[..., Result]) -> None:

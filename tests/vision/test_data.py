@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 import pickle
@@ -12,7 +13,7 @@ import torch
 
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import load_dataset
-from optuna_gamma.vision.data import DATA_VARIABLE
+from optuna_gamma.vision.sources import DATA_VARIABLE
 
 
 Npz = dict[str, NDArray[Any]]
@@ -164,7 +165,8 @@ def test_too_few_images_are_refused(sizes: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("name", ["", "imagenet", "npz", "npz:", "zip:a", "digits:a"])
 def test_unknown_data_set_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}'.*digits, mnist, fashion-mnist, npz:PATH"):
+    known = "digits, mnist, fashion-mnist, cifar10, npz:PATH"
+    with pytest.raises(ValueError, match=f"'{name}'.*{known}"):
         load_dataset(name)
 
 
@@ -200,7 +202,7 @@ def test_damaged_and_incomplete_files_are_refused(tmp_path: Path) -> None:
         load_dataset(_save(tmp_path, arrays))
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
 def test_missing_data_without_network(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,11 +210,61 @@ def test_missing_data_without_network(
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
     with pytest.raises(FileNotFoundError) as caught:
         load_dataset(name)
-    for part in (str(tmp_path), "train-images-idx3-ubyte.gz", DATA_VARIABLE, "http"):
+    file = "cifar-10-python.tar.gz" if name == "cifar10" else "train-images-idx3-ubyte.gz"
+    for part in (str(tmp_path), file, DATA_VARIABLE, "http"):
         assert part in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _write_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[Any]:
+    """Write files like CIFAR-10's own, and have torchvision expect their hashes."""
+    rng = np.random.default_rng(0)
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+
+    def write(name: str, content: dict[str, Any]) -> list[str]:
+        (folder / name).write_bytes(pickle.dumps(content))
+        return [name, hashlib.md5((folder / name).read_bytes()).hexdigest()]
+
+    pixels = rng.integers(0, 256, (60, 3072), dtype=np.uint8)
+    labels = (np.arange(60) % 10).tolist()
+    parts = [{"data": pixels[k : k + 10], "labels": labels[k : k + 10]} for k in range(0, 60, 10)]
+    train = [write(f"data_batch_{k}", part) for k, part in enumerate(parts[:5], start=1)]
+    test = write("test_batch", parts[5])
+    names = [*(f"kind {k}" for k in range(9)), "ape"]
+    meta, md5 = write("batches.meta", {"label_names": names})
+    cifar10 = "torchvision.datasets.CIFAR10"
+    monkeypatch.setattr(f"{cifar10}.train_list", train)
+    monkeypatch.setattr(f"{cifar10}.test_list", [test])
+    monkeypatch.setattr(f"{cifar10}.meta", {"filename": meta, "key": "label_names", "md5": md5})
+    return pixels[50:].reshape(10, 3, 32, 32)
+
+
+def test_cifar10_in_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = _write_cifar10(tmp_path, monkeypatch)
+    data = load_dataset("cifar10", root=tmp_path, n_train=20, n_valid=10)
+    assert data.input_shape == (3, 32, 32)
+    assert data.classes == (*(f"kind {k}" for k in range(9)), "ape")
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (data.mean, data.std))
+    restored = ((data.test[0] * std + mean) * 255).round()
+    assert restored.numpy().astype(np.uint8).tolist() == pixels.tolist()
+    assert data.test[1].tolist() == list(range(10))
+
+
+def test_cifar10_as_npz(tmp_path: Path) -> None:
+    arrays = _arrays(shape=(32, 32, 3))
+    np.savez(tmp_path / "cifar10.npz", **arrays, classes=np.array(["cat", "ant", "bee"]))
+    data = load_dataset("cifar10", root=tmp_path)
+    assert data.classes == ("cat", "ant", "bee")
+    assert data.digest == load_dataset(_save(tmp_path, arrays)).digest
+
+
+def test_wrong_number_of_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="3 different training labels, but names 2 classes"):
+        load_dataset(_save(tmp_path, {**_arrays(), "classes": np.array(["a", "b"])}))
 
 
 def test_root_before_variable_before_cache(
@@ -224,7 +276,7 @@ def test_root_before_variable_before_cache(
         asked.append(root)
         raise FileNotFoundError
 
-    monkeypatch.setattr("optuna_gamma.vision.data._SOURCES", {"mnist": look})
+    monkeypatch.setattr("optuna_gamma.vision.data.SOURCES", {"mnist": look})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     for root in (None, "variable", "argument"):
@@ -252,3 +304,16 @@ def test_mnist(name: str) -> None:
     assert data.n_classes == 10
     assert data.classes[0] == ("0" if name == "mnist" else "T-shirt/top")
     assert torch.bincount(data.valid[1]).min() >= 80
+
+
+def test_cifar10() -> None:
+    if DATA_VARIABLE not in os.environ:
+        pytest.skip(
+            f"set {DATA_VARIABLE} to a folder with cifar10: `optuna-gamma train --dataset cifar10 "
+            "--data FOLDER` downloads it there"
+        )
+    data = load_dataset("cifar10", n_train=500)
+    assert data.input_shape == (3, 32, 32)
+    assert [len(y) for _, y in (data.train, data.valid, data.test)] == [500, 1000, 10_000]
+    assert data.classes[:2] == ("airplane", "automobile")
+    assert all(0.4 < mean < 0.5 for mean in data.mean)

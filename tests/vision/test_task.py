@@ -5,6 +5,7 @@ from contextlib import suppress
 import copy
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 import json
 import math
 from pathlib import Path
@@ -23,6 +24,7 @@ from optuna_gamma import kappa
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.augmentation import Views
 from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
 from optuna_gamma.vision.trainer import resolve_device
@@ -50,6 +52,10 @@ class MemoryStage:
 
 def _space(trial: optuna.Trial) -> dict[str, float]:
     return {"lr": trial.suggest_float("lr", 1e-3, 0.1, log=True)}
+
+
+def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), n_classes))
 
 
 @pytest.fixture
@@ -163,19 +169,153 @@ def test_learning_rate_is_the_trials_after_loading(make: Callable[..., VisionTas
     assert len(state["optimizer"]["state"]) == len(state["model"])  # the momentum buffers
 
 
-def test_all_three_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
+def test_all_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
     settings = {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.25}
     _, state = _train(make(space=lambda trial: settings), MemoryStage(), 0.01)
     (group,) = state["optimizer"]["param_groups"]
     assert settings.items() <= group.items()
 
 
-@pytest.mark.parametrize("space", [{}, {"lr": 0.1, "beta": 0.1}])
+@pytest.mark.parametrize(
+    ("options", "space", "said"),
+    [
+        ({}, {}, '`space` must give "lr".* gave nothing'),
+        ({}, {"lr": 0.1, "beta": 0.1}, "may give momentum.*, but gave lr, beta"),
+        ({"optimizer": "adamw"}, {"lr": 0.1, "momentum": 0.1}, "gave lr, momentum"),
+        ({}, {"lr": -0.1}, "`lr` must be finite and not negative, but got -0.1"),
+        ({}, {"lr": 0.1, "momentum": 1.0}, "`momentum` must be in"),
+        ({}, {"lr": 0.1, "batch_size": 32.0}, "`batch_size` must be an int"),
+        ({}, {"lr": 0.1, "dropout": -0.1}, "`dropout` must be in"),
+        ({"momentum": 0.9, "nesterov": True}, {"lr": 0.1, "momentum": 0.0}, "nesterov"),
+    ],
+)
 def test_wrong_spaces_are_refused(
-    make: Callable[..., VisionTask], space: dict[str, float]
+    make: Callable[..., VisionTask],
+    options: dict[str, Any],
+    space: dict[str, float],
+    said: str,
 ) -> None:
-    with pytest.raises(ValueError, match=r'`space` must give "lr"'):
-        _train(make(space=lambda trial: space), MemoryStage(), 0.01)
+    with pytest.raises(ValueError, match=said):
+        _train(make(space=lambda trial: space, **options), MemoryStage(), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ({"optimizer": "sgd"}, {"momentum": 0.8, "weight_decay": 0.01}),
+        ({"nesterov": True, "momentum": 0.5}, {"momentum": 0.8, "weight_decay": 0.01}),
+        ({"optimizer": "adamw"}, {"weight_decay": 0.01}),
+    ],
+)
+def test_optimizers_go_on_from_stage_to_stage(
+    make: Callable[..., VisionTask],
+    digits: Dataset,
+    options: dict[str, Any],
+    settings: dict[str, float],
+) -> None:
+    """The naive twin: PyTorch's optimiser, never saved; a stage of one batch, so no order."""
+    task = make(
+        model=linear,
+        batch_size=200,
+        space=lambda trial: {"lr": trial.suggest_float("lr", 0, 1), **settings},
+        device="cpu",
+        **options,
+    )
+    state = None
+    for number, lr in enumerate([0.01, 0.03, 0.02]):
+        _, state = _train(task, MemoryStage(number=number, parent=state), lr)
+
+    with random_numbers(7, CPU):
+        model = linear(digits.input_shape, digits.n_classes)
+    kind = torch.optim.AdamW if options.get("optimizer") == "adamw" else torch.optim.SGD
+    nesterov = {"nesterov": True} if "nesterov" in options else {}
+    optimizer = kind(model.parameters(), lr=1.0, **settings, **nesterov)
+    for lr in (0.01, 0.03, 0.02):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        F.cross_entropy(model(digits.train[0]), digits.train[1]).backward()
+        optimizer.step()
+    for name, weights in model.state_dict().items():
+        torch.testing.assert_close(state["model"][name], weights, rtol=1e-3, atol=1e-4)
+
+
+def test_momentum_may_be_nothing_first(make: Callable[..., VisionTask]) -> None:
+    momenta = iter([0.0, 0.9])
+    task = make(space=lambda trial: {"lr": 0.01, "momentum": next(momenta)})
+    _, state = _train(task, MemoryStage(), 0.01)
+    _, state = _train(task, MemoryStage(parent=state), 0.01)
+    buffers = state["optimizer"]["state"].values()
+    assert all(weights["momentum_buffer"].any() for weights in buffers)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "dropout"])
+def test_candidates_see_the_same_images_in_the_same_order(
+    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever they search: on a CPU a dropout of 0 takes no numbers from the common stream."""
+    seen: list[Tensor] = []
+    views = Views.__call__
+
+    def watch(self: Views, batch: Tensor) -> Tensor:
+        images = views(self, batch)
+        seen.append(images)
+        return images
+
+    monkeypatch.setattr(Views, "__call__", watch)
+    orders = []
+    for value in {"batch_size": (20, 50), "dropout": (0.0, 0.5)}[name]:
+        seen.clear()
+        task = make(
+            space=lambda trial, value=value: {"lr": 0.01, name: value},
+            epochs_per_stage=2,
+            augment=["crop", "flip"],
+            device="cpu",
+        )
+        _train(task, MemoryStage(), 0.01)
+        orders.append(torch.cat(seen))
+    assert orders[0].equal(orders[1])
+    first, second = orders[0].split(200)
+    assert not first.equal(second)
+
+
+def test_searched_batch_size_is_used(make: Callable[..., VisionTask]) -> None:
+    space = {"lr": 0.02, "batch_size": 20}
+    searched, _ = _train(make(space=lambda trial: space), MemoryStage(), 0.02)
+    given, _ = _train(make(batch_size=20), MemoryStage(), 0.02)
+    other, _ = _train(make(), MemoryStage(), 0.02)
+    assert searched == given != other
+
+
+def test_class_weights(make: Callable[..., VisionTask], digits: Dataset) -> None:
+    images, labels = digits.train
+    kept = torch.cat([(labels == k).nonzero()[: 2 + 2 * k, 0] for k in range(10)])
+    unbalanced = replace(digits, train=(images[kept], labels[kept]))
+    counts = torch.bincount(labels[kept]).double()
+    weights = (len(kept) / 10 / counts).tolist()
+
+    def train(**options: Any) -> tuple[float, Any]:
+        return _train(make(data=unbalanced, **options), MemoryStage(), 0.02)
+
+    balanced, given, plain = (
+        train(class_weights="balanced"),
+        train(class_weights=weights),
+        train(),
+    )
+    assert balanced[0] == pytest.approx(given[0], rel=1e-4)
+    assert balanced[0] != plain[0]
+    assert train(class_weights=[1.0] * 10)[0] == pytest.approx(plain[0], rel=1e-4)
+
+
+def test_single_image_left_over_with_batch_normalisation(digits: Dataset) -> None:
+    images, labels = (split[:41] for split in digits.train)
+    sizes: list[int] = []
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
+    model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    for size, expected in ((20, [20, 20]), (39, [39, 2])):
+        sizes.clear()
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        assert math.isfinite(train_epoch(model, optimizer, images, labels, size))
+        assert sizes == expected
 
 
 def test_metrics_and_reports(make: Callable[..., VisionTask]) -> None:
@@ -201,6 +341,15 @@ def test_objectives(make: Callable[..., VisionTask], objective: str) -> None:
     metrics = task.evaluate(state, "valid")
     scores = {**metrics.scalars, "kappa": kappa(metrics.accuracy, metrics.loss)}
     assert value == scores[objective]
+
+
+def test_dropout_is_the_trials(make: Callable[..., VisionTask]) -> None:
+    of_the_network, _ = _train(make(), MemoryStage(), 0.02)
+    given, _ = _train(make(dropout=0.5), MemoryStage(), 0.02)
+    space = {"lr": 0.02, "dropout": 0.5}
+    searched, _ = _train(make(space=lambda trial: space, dropout=0.1), MemoryStage(), 0.02)
+    other, _ = _train(make(dropout=0.1), MemoryStage(), 0.02)
+    assert of_the_network == given == searched != other
 
 
 def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: Path) -> None:
@@ -241,7 +390,7 @@ def cpu_is_full() -> None:
 def test_out_of_memory_fails_the_trial(
     make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch, full: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", lambda *_: full())
+    monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", lambda *_, **__: full())
     task, trial = make(), FixedTrial({"lr": 0.1})
     assert math.isnan(task(trial, MemoryStage()))  # type: ignore[arg-type]
     assert trial.user_attrs["failure"].startswith("out of memory: ")
@@ -250,7 +399,7 @@ def test_out_of_memory_fails_the_trial(
 def test_other_errors_are_errors(
     make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(*_: Any) -> float:
+    def wrong(*_: Any, **__: Any) -> float:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", wrong)
@@ -304,9 +453,6 @@ def test_large_batches_predict_as_one(digits: Dataset) -> None:
 
 
 def test_own_network(make: Callable[..., VisionTask]) -> None:
-    def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), n_classes))
-
     task = make(model=linear)
     _, state = _train(task, MemoryStage(), 0.1)
     assert task.evaluate(state).accuracy > 0.3
@@ -322,9 +468,20 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         {"batch_size": 10},
         {"momentum": 0.5},
         {"weight_decay": 0.0},
+        {"dropout": 0.25},
+        {"optimizer": "adamw"},
+        {"momentum": 0.5, "nesterov": True},
+        {"augment": ["flip"]},
+        {"augment": ["flip", "crop"]},
+        {"class_weights": "balanced"},
+        {"class_weights": [1.0] * 10},
         {"objective": "loss"},
     ]
-    assert all(make(**change).fingerprint != fingerprint for change in changes)
+    fingerprints = [fingerprint, *(make(**change).fingerprint for change in changes)]
+    texts = {json.dumps(entries, sort_keys=True) for entries in fingerprints}
+    assert len(texts) == 1 + len(changes)
+    views = [make(augment=order).fingerprint for order in (["flip", "crop"], ("crop", "flip"))]
+    assert views[0] == views[1]
     assert fingerprint["data"] == digits.digest
 
 
@@ -332,9 +489,17 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
     ("option", "value", "said"),
     [
         ("epochs_per_stage", 0, "at least 1, but got 0"),
-        ("batch_size", -1, "at least 1, but got -1"),
+        ("batch_size", -1, "int of at least 1, but got -1"),
+        ("batch_size", 32.0, "int of at least 1, but got 32.0"),
         ("momentum", 1.0, r"\[0, 1\), but got 1.0"),
-        ("weight_decay", math.nan, "must not be negative, but got nan"),
+        ("weight_decay", math.nan, "not negative, but got nan"),
+        ("dropout", 1.0, r"\[0, 1\), but got 1.0"),
+        ("optimizer", "adam", "`optimizer` must be one of sgd, adamw, but got 'adam'"),
+        ("augment", ["flip", "rotate"], "one of flip, crop, but got 'rotate'"),
+        ("augment", "flip", r"a list such as \['flip'\]"),
+        ("class_weights", "equal", "10 positive numbers, one a class, but got 'equal'"),
+        ("class_weights", [1.0] * 9, "10 positive numbers"),
+        ("class_weights", [*[1.0] * 9, 0.0], "10 positive numbers"),
         ("objective", "f1", "kappa, accuracy, loss, but got 'f1'"),
         ("model", "lenet", "Unknown network 'lenet'"),
         ("device", "abacus", "no device 'abacus' here"),
@@ -345,6 +510,38 @@ def test_wrong_arguments_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         make(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"optimizer": "adamw", "momentum": 0.9}, "`momentum` is 0.9.*'adamw' has neither"),
+        ({"optimizer": "adamw", "nesterov": True}, "`nesterov` True"),
+        ({"nesterov": True}, "`nesterov` needs a `momentum` above 0"),
+        ({"model": "torchvision:resnet18", "dropout": 0.5}, "the network has no dropout layer"),
+        ({"model": "keras-cifar"}, "from 10×10 up, but these are 8×8"),
+        ({"model": "torchvision:alexnet"}, r"cannot take images of shape \(1, 8, 8\): "),
+        (
+            {"model": lambda shape, k: nn.Flatten()},
+            r"logits of shape \(2, 10\), but gave \(2, 64\)",
+        ),
+    ],
+)
+def test_contradictions_are_refused(
+    make: Callable[..., VisionTask], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        make(**options)
+
+
+def test_too_small_to_crop(digits: Dataset) -> None:
+    narrow = {}
+    for split in ("train", "valid", "test"):
+        images, labels = getattr(digits, split)
+        narrow[split] = images[..., :7], labels
+    small = replace(digits, **narrow)
+    with pytest.raises(ValueError, match="8×7 are too small to crop"):
+        VisionTask(model="deep-conv", data=small, space=_space, augment=["crop"])
 
 
 def test_devices() -> None:

@@ -1,6 +1,5 @@
-"""Experiments of the thesis, with its figures beside ours.
+"""Figures 12 and 13: Gaussian and Gamma Bayesian optimisation of one function of one variable.
 
-Figures 12 and 13 follow Gaussian and Gamma Bayesian optimisation on one function of one variable,
 f(x) = −sin(3x) − x² + 0.7x on [−1, 2], observed with noise of standard deviation 0.2, from two
 starting points. (Function and settings are those of a tutorial by M. Krasser.)
 """
@@ -8,19 +7,24 @@ starting points. (Function and settings are those of a tutorial by M. Krasser.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
 import math
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.record import Preset
 from benchmarks.record import Record
+from benchmarks.thesis import pictures
+from benchmarks.thesis.pictures import LINE
+from benchmarks.thesis.published import ARRIVALS
 from optuna_gamma.bo.acquisition import conjugate_log_ei
 from optuna_gamma.bo.acquisition import log_ei
 from optuna_gamma.bo.acquisition import LogEI
-from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.fit import Model
@@ -31,7 +35,7 @@ from optuna_gamma.bo.process import Posterior
 from optuna_gamma.bo.transform import standardize
 
 
-SEEDS = {Preset.smoke: 20, Preset.cpu: 200, Preset.paper: 1000}
+SEEDS = {Preset.smoke: 10, Preset.cpu: 200, Preset.paper: 1000}
 LOW, HIGH = -1.0, 2.0
 STARTS = (-0.9, 1.1)
 NOISE = 0.2
@@ -40,10 +44,8 @@ X_STAR = -0.3594
 BAND = 0.05 * (HIGH - LOW)
 MAX_PROPOSALS = 20
 
-LINE = Cube(grids=(None,), is_categorical=np.zeros(1, dtype=bool))
-
-Method = Callable[[Array, Array, np.random.Generator], float]
-"""From observed points in [0, 1] (n, 1), values (n,) and a generator to the next point."""
+Method = Callable[[Array, Array], LogEI]
+"""From observed points in [0, 1] (n, 1) and values (n,) to what the next point maximises."""
 
 
 def krasser(x: float) -> float:
@@ -54,7 +56,7 @@ def krasser(x: float) -> float:
 def _thesis_process(criterion: str, model: Model) -> Method:
     """Build a method on raw values, with a Gaussian process of known noise, as in the thesis."""
 
-    def propose(X: Array, y: Array, rng: np.random.Generator) -> float:
+    def build(X: Array, y: Array) -> LogEI:
         process = fit(X, y, LINE.is_categorical, model)
         best = float(process.posterior(X).location.max())
 
@@ -63,55 +65,55 @@ def _thesis_process(criterion: str, model: Model) -> Method:
                 return log_ei(posterior, best, XI)
             return conjugate_log_ei(posterior, y, 1.0, 1.0, best, XI)
 
-        return _argmax(LogEI(process, evaluate), X, rng)
+        return LogEI(process, evaluate)
 
-    return propose
+    return build
 
 
-def _gamma(X: Array, y: Array, rng: np.random.Generator) -> float:
+def _gamma(X: Array, y: Array) -> LogEI:
     """Do what GammaBOSampler does: learned noise and mean, standardised values."""
     process = fit(X, standardize(y), LINE.is_categorical, default_model(LINE, GammaPrior()))
     best = float(process.posterior(X).location.max())
-    return _argmax(LogEI(process, lambda posterior: log_ei(posterior, best, XI)), X, rng)
-
-
-def _argmax(acquisition: LogEI, X: Array, rng: np.random.Generator) -> float:
-    x = maximize(acquisition, LINE, X, np.empty((0, 1)), rng)
-    assert x is not None
-    return float(x[0])
-
-
-def _random(X: Array, y: Array, rng: np.random.Generator) -> float:
-    return float(rng.random())
+    return LogEI(process, lambda posterior: log_ei(posterior, best, XI))
 
 
 ZERO_MEAN = Model(length_scale=None, noise=NOISE**2, precision=None, mean="zero")
 FREE_MEAN = Model(length_scale=None, noise=NOISE**2, precision=None, mean="constant")
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, Method | None] = {
     "gaussian": _thesis_process("gaussian", ZERO_MEAN),
     "conjugate": _thesis_process("conjugate", ZERO_MEAN),
     "gaussian, mean learned": _thesis_process("gaussian", FREE_MEAN),
     "conjugate, mean learned": _thesis_process("conjugate", FREE_MEAN),
     "gamma": _gamma,
-    "random": _random,
+    "random": None,
 }
 
-PUBLISHED = {"gaussian": "8-9", "conjugate": "5-6"}
-"""Evaluations in the thesis's figures, initial points counted."""
 
-
-def arrival(method: Method, seed: int) -> int | None:
-    """Count evaluations, initial points included, until one lies within 5 % of the maximum."""
+def search(method: Method | None, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Yield points and observed values after each proposal; :obj:`None` proposes at random."""
     rng = np.random.default_rng(seed)
     x = list(STARTS)
     y = [krasser(value) + NOISE * rng.standard_normal() for value in x]
-    while len(x) < len(STARTS) + MAX_PROPOSALS:
-        X = (np.array(x)[:, None] - LOW) / (HIGH - LOW)
-        x.append(LOW + (HIGH - LOW) * method(X, np.array(y), rng))
+    for _ in range(MAX_PROPOSALS):
+        if method is None:
+            proposed = float(rng.random())
+        else:
+            X = (np.array(x)[:, None] - LOW) / (HIGH - LOW)
+            acquisition = method(X, np.array(y))
+            best = maximize(acquisition, LINE, X, np.empty((0, 1)), rng)
+            assert best is not None
+            proposed = float(best[0])
+        x.append(LOW + (HIGH - LOW) * proposed)
+        y.append(krasser(x[-1]) + NOISE * rng.standard_normal())
+        yield np.array(x), np.array(y)
+
+
+def arrival(method: Method | None, seed: int) -> int | None:
+    """Count evaluations, initial points included, until one lies within 5 % of the maximum."""
+    for x, _ in search(method, seed):
         if abs(x[-1] - X_STAR) <= BAND:
             return len(x)
-        y.append(krasser(x[-1]) + NOISE * rng.standard_normal())
     return None
 
 
@@ -125,7 +127,7 @@ def figures_12_13(preset: Preset, out: Path) -> None:
     rows: list[dict[str, Any]] = [
         {
             "sampler": name,
-            "thesis": PUBLISHED.get(name, ""),
+            "thesis": ARRIVALS.get(name, ""),
             "median": float(np.median(values)),
             "90 %": float(np.quantile(values, 0.9, method="higher")),
             "never": float(np.mean(np.isinf(values))),
@@ -144,6 +146,20 @@ def figures_12_13(preset: Preset, out: Path) -> None:
         ),
     )
     record.save(out, _picture(counts))
+    path = out / f"thesis-figures-12-13-{preset.value}.png"
+    _processes().savefig(path, dpi=110)
+    print(f"Written: {path}")
+
+
+def _processes() -> Figure:
+    """Draw process and acquisition of three methods on the way, with the first seed."""
+    histories = {}
+    for name in ("gaussian", "conjugate", "gamma"):
+        method = METHODS[name]
+        assert method is not None
+        x, y = next(islice(search(method, 0), 6, None))
+        histories[name] = (method, x, y)
+    return pictures.processes(histories, LOW, HIGH, "x", "f, as the process has it")
 
 
 def _picture(counts: dict[str, list[float]]) -> Any:
