@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.samplers.analysis import compare
 from benchmarks.samplers.analysis import mean_log10
@@ -185,12 +186,17 @@ def harm(runs: Sequence[RunRecord], budget: int) -> Any:
 
 def _harm(runs: Sequence[RunRecord], budget: int) -> Iterator[Target]:
     means = harm(runs, budget)
+    ours = np.log10(regrets(runs, budget).dropna()[OURS]).unstack("problem")
     for kind in means.columns.drop("clean"):
         rise = means[kind] - means["clean"]
         others = ", ".join(f"{rival} {rise[rival]:+.2f}" for rival in rise.index.drop(OURS))
+        spoilt = ours.filter(like=f"+{kind}")
+        clean = ours[[name.rpartition("+")[0] + "+clean" for name in spoilt.columns]]
+        rises = (spoilt.to_numpy() - clean.to_numpy()).ravel()
+        half = 1.96 * stats.sem(rises, nan_policy="omit")
         yield Target(
             f"outliers, {kind}",
             f"mean log10 regret at {budget} trials at most {HARM} above its own clean runs'",
-            f"{rise[OURS]:+.2f}; {others}",
+            f"{rise[OURS]:+.2f} ± {half:.2f}; {others}",
             bool(rise[OURS] <= HARM),
         )

@@ -198,13 +198,14 @@ def test_verdict() -> None:
 def test_verdict_on_outliers() -> None:
     def runs(sampler: str, clean: float, spoilt: float) -> list[RunRecord]:
         return [
-            record(sampler, f"f01+{kind}", (1, value), suite="outliers", trials=50)
+            record(sampler, f"{name}+{kind}", (1, value), suite="outliers", trials=50)
             for kind, value in (("clean", clean), ("inf", spoilt))
+            for name in ("f01", "f02")
         ]
 
     (target,) = verdicts([*runs("gamma", 1.0, 1.2), *runs("gp", 1.0, 100.0)])
     assert (target.suite, target.met) == ("outliers, inf", True)
-    assert target.measured == "+0.08; gp +2.00"
+    assert target.measured == "+0.08 ± 0.00; gp +2.00"
     (target,) = verdicts([*runs("gamma", 1.0, 1.3), *runs("gp", 1.0, 1.0)])
     assert not target.met
 
