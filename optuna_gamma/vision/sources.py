@@ -13,6 +13,7 @@ from collections.abc import Sized
 from contextlib import contextmanager
 from contextlib import suppress
 from dataclasses import dataclass
+import operator
 import os
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,13 @@ def _folder(path: Path) -> Arrays:
                 f"There is no folder {part}; expected PATH/train/CLASS/IMAGE and "
                 "PATH/test/CLASS/IMAGE, or PATH/CLASS/IMAGE alone."
             )
-    folders = [datasets.ImageFolder(part) for part in parts]
+    try:
+        folders = [datasets.ImageFolder(part) for part in parts]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{str(error).strip()} Expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, or "
+            "PATH/CLASS/IMAGE alone."
+        ) from error
     channels, size = _form([file for folder in folders for file, _ in folder.samples])
     pairs = [_read(folder, channels, size) for folder in folders]
     if len(pairs) == 2:
@@ -269,11 +276,17 @@ def _items(source: Dataset[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]
     labels: list[int] = []
     n = len(source)  # type: ignore[arg-type]
     for k in range(n):
-        item, label = source[k]
+        item, label = _pair(source[k], k, name)
         if isinstance(item, Tensor):
             image = _channels_last(item, item.ndim == 3)
         else:
             image = np.asarray(item)
+        if image.ndim not in (2, 3):
+            raise ValueError(
+                f"The images of `{name}` must have the shape (channels, height, width) as "
+                "tensors, (height, width, channels) as arrays, or (height, width), but number "
+                f"{k} has {image.shape}."
+            )
         if images is None:
             images = np.empty((n, *image.shape), image.dtype)
         if image.shape != images.shape[1:] or image.dtype != images.dtype:
@@ -283,10 +296,27 @@ def _items(source: Dataset[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]
                 "width, channels). Give the data set a transform that makes them so."
             )
         images[k] = image
-        labels.append(int(label))
+        labels.append(label)
     if images is None:
         raise ValueError(f"`{name}` has no images.")
     return images, np.array(labels)
+
+
+def _pair(item: Any, k: int, name: str) -> tuple[Any, int]:
+    """Return image and label of an item."""
+    try:
+        image, label = item
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The items of `{name}` must be pairs (image, label), but number {k} is of type "
+            f"{type(item).__name__}."
+        ) from None
+    try:
+        return image, operator.index(label)
+    except TypeError:
+        raise ValueError(
+            f"The labels of `{name}` must be integers, but that of number {k} is {label!r}."
+        ) from None
 
 
 def _channels_last(images: Tensor, has_channels: bool) -> NDArray[Any]:
