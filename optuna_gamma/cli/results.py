@@ -132,6 +132,8 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
     """Write ``config.toml``: the options, with what they were resolved to."""
     resolved = replace(
         options,
+        dataset=_absolute(options.dataset),
+        data=options.data and options.data.expanduser().absolute(),
         epochs_per_stage=task.epochs_per_stage,
         n_train=len(task.data.train[0]),
         n_valid=len(task.data.valid[0]),
@@ -139,6 +141,16 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         storage=options.storage and _without_secrets(options.storage),
     )
     write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
+
+
+def _absolute(dataset: str) -> str:
+    """Return the name of a data set as workers in other folders must have it.
+
+    >>> _absolute("digits"), _absolute("npz:/data/cells.npz")
+    ('digits', 'npz:/data/cells.npz')
+    """
+    kind, colon, path = dataset.partition(":")
+    return f"{kind}:{Path(path).expanduser().absolute()}" if colon else dataset
 
 
 def _without_secrets(storage: str) -> str:
