@@ -17,6 +17,7 @@ import operator
 import os
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,8 @@ def _npz(path: Path) -> Arrays:
             f"There is no file {path}; expected an .npz file with the arrays {', '.join(names)}."
         )
     try:
+        if not is_zipfile(path):  # NumPy would say how to unpickle it
+            raise ValueError("it is no zip archive")
         # Unpickling would run whatever code the file holds.
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in names if name not in file]
@@ -139,7 +142,7 @@ def _npz(path: Path) -> Arrays:
     except Exception as error:  # a damaged file raises anything from EOFError to zlib.error
         raise ValueError(
             f"{path} is not an .npz file with the plain (not pickled) arrays "
-            f"{', '.join(names)}: {error}."
+            f"{', '.join(names)}: {str(error).rstrip('.')}."
         ) from error
     for name, images in (("x_train", arrays.x_train), ("x_test", arrays.x_test)):
         if images.ndim != 3 and (images.ndim != 4 or images.shape[-1] not in (1, 3, 4)):
