@@ -99,7 +99,6 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
         )
     }
     _, metrics_file, weights_file, confusion_file, schedule_file, _ = files
-    write_options(task, options)
 
     content = _metrics(staged, task, valid, test)
     write(metrics_file, seal(content))
