@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from dataclasses import dataclass
-import json
 import math
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,6 +26,8 @@ import optuna
 from scipy import stats
 import torch
 
+from benchmarks.lines import add_line
+from benchmarks.lines import read_lines
 from benchmarks.record import Preset
 from benchmarks.record import Record
 from optuna_gamma.sampler import GammaBOSampler
@@ -171,19 +172,25 @@ def run(preset: Preset, out: Path) -> None:
 
 
 def _chains(size: Size, store: Path, pool: ProcessPoolExecutor) -> list[Chain]:
-    stored = [json.loads(line) for line in store.open()] if store.exists() else []
-    chains = [Chain(**{**row, "values": tuple(map(tuple, row["values"]))}) for row in stored]
-    known = {(chain.dataset, chain.n_train, chain.seed) for chain in chains}
+    """Return the landscapes of a size; those that are not stored yet are measured and stored."""
+    stored = [
+        Chain(**{**row, "values": tuple(map(tuple, row["values"]))}) for row in read_lines(store)
+    ]
+    chains = [chain for chain in stored if _is_of(size, chain)]
+    known = {(chain.dataset, chain.seed) for chain in chains}
     wanted = [(name, seed) for seed in range(size.seeds) for name in size.datasets]
-    missing = [(n, s) for n, s in wanted if (n, size.n_train, s) not in known]
-    store.parent.mkdir(parents=True, exist_ok=True)
+    missing = [pair for pair in wanted if pair not in known]
     jobs = [pool.submit(measure, name, size, seed) for name, seed in missing]
     for done, job in enumerate(jobs, start=1):
         chains.append(job.result())
-        with store.open("a") as file:
-            file.write(json.dumps(asdict(chains[-1])) + "\n")
+        add_line(store, asdict(chains[-1]))
         print(f"{done} of {len(jobs)} runs of the grid are done.", flush=True)
-    return [c for c in chains if (c.dataset, c.seed) in wanted and c.n_train == size.n_train]
+    return [chain for chain in chains if (chain.dataset, chain.seed) in wanted]
+
+
+def _is_of(size: Size, chain: Chain) -> bool:
+    shape = chain.n_train, len(chain.values), len(chain.rates)
+    return shape == (size.n_train, size.stages, size.rates)
 
 
 def _regret(chains: Sequence[Chain], found: Any) -> Any:

@@ -288,7 +288,7 @@ def train(
         nesterov=nesterov,
         weight_decay=_setting("--weight-decay", weight_decay),
         dropout=None if dropout is None else _setting("--dropout", dropout),
-        augment=tuple(part for part in augment.split(",") if part),
+        augment=tuple(part.strip() for part in augment.split(",") if part.strip()),
         class_weights=class_weights,
         data=data,
         device=device,

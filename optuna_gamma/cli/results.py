@@ -99,7 +99,6 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
         )
     }
     _, metrics_file, weights_file, confusion_file, schedule_file, _ = files
-    write_options(task, options)
 
     content = _metrics(staged, task, valid, test)
     write(metrics_file, seal(content))
@@ -132,6 +131,8 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
     """Write ``config.toml``: the options, with what they were resolved to."""
     resolved = replace(
         options,
+        dataset=_absolute(options.dataset),
+        data=options.data and options.data.expanduser().absolute(),
         epochs_per_stage=task.epochs_per_stage,
         n_train=len(task.data.train[0]),
         n_valid=len(task.data.valid[0]),
@@ -139,6 +140,16 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         storage=options.storage and _without_secrets(options.storage),
     )
     write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
+
+
+def _absolute(dataset: str) -> str:
+    """Return the name of a data set as workers in other folders must have it.
+
+    >>> _absolute("digits"), _absolute("npz:/data/cells.npz")
+    ('digits', 'npz:/data/cells.npz')
+    """
+    kind, colon, path = dataset.partition(":")
+    return f"{kind}:{Path(path).expanduser().absolute()}" if colon else dataset
 
 
 def _without_secrets(storage: str) -> str:

@@ -47,8 +47,13 @@ _LOG = ("weight_decay", "batch_size")
 """Settings that are searched on a logarithmic scale, as the learning rate is."""
 
 
-def run(options: TrainOptions) -> int:
+def run(options: TrainOptions, joins: bool = False) -> int:
     """Train, or go on, or show what there is.
+
+    Args:
+        options: The options.
+        joins: Whether they were read from the run's folder, and some replaced by what is this
+            machine's: then they are not written there.
 
     Returns:
         The exit code.
@@ -56,7 +61,7 @@ def run(options: TrainOptions) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
     try:
         with explaining():
-            return _run(options)
+            return _run(options, joins)
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
         return say(error, BAD_INPUT)
     except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
@@ -69,10 +74,10 @@ def say(error: Exception, code: int) -> int:
     return code
 
 
-def _run(options: TrainOptions) -> int:
+def _run(options: TrainOptions, joins: bool) -> int:
     task = create_task(options)
     staged = _open_study(options, task)
-    follower = _Follower(staged, task, options)
+    follower = _Follower(staged, task, options, writes_options=not joins)
     follower.begin()
     staged.optimize(
         follower.objective,
@@ -91,6 +96,8 @@ def _run(options: TrainOptions) -> int:
         )
         return INTERRUPTED
     print_table(staged, Console(highlight=False))
+    if not joins:
+        write_options(task, options)
     files = write_files(staged, task, options)
     if not options.quiet:
         width = max(len(str(path)) for path in files)
@@ -225,12 +232,18 @@ def _grid(options: TrainOptions) -> list[dict[str, float]]:
 class _Follower:
     """Tells how a run goes, and measures what is promoted before its weights are deleted."""
 
-    def __init__(self, staged: StagedStudy, task: VisionTask, options: TrainOptions) -> None:
+    def __init__(
+        self,
+        staged: StagedStudy,
+        task: VisionTask,
+        options: TrainOptions,
+        writes_options: bool,
+    ) -> None:
         self._staged = staged
         self._task = task
         self._options = options
         self._n_measured = 0
-        self._begun = False
+        self._must_write_options = writes_options
         self._estimated = False
 
     def begin(self) -> None:
@@ -255,9 +268,9 @@ class _Follower:
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
         """Train a candidate, and note how long it took."""
-        if not self._begun:  # not before: only now it is sure that the run takes these options
+        if self._must_write_options:  # not before: only now it is sure that the run takes them
             write_options(self._task, self._options)
-            self._begun = True
+            self._must_write_options = False
         started = time.perf_counter()
         value = self._task(trial, stage)
         seconds = round(time.perf_counter() - started, 3)

@@ -40,4 +40,4 @@ def run(
         threads=threads or options.threads,
         quiet=quiet,
     )
-    return train.run(here)
+    return train.run(here, joins=True)

@@ -17,6 +17,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.trial import create_trial
 from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged.checkpoint import CheckpointError
@@ -156,7 +157,8 @@ class StagedStudy:
             TypeError: If an argument has the wrong type, the objective returns no number, or it
                 saves what a checkpoint cannot hold.
             ValueError: If an argument has an impossible value, ``n_stages`` or ``n_trials`` is
-                smaller than in earlier calls, ``enqueue`` leaves the search space, or the
+                smaller than in earlier calls, ``enqueue`` leaves the search space, the objective
+                has another ``direction``, as :class:`~optuna_gamma.vision.VisionTask` may, or the
                 objective is not the one that the run was begun with: its ``fingerprint`` is
                 another, or it suggests a parameter from another distribution.
             RuntimeError: If the objective does not save, or no trial of a stage can be promoted.
@@ -168,6 +170,15 @@ class StagedStudy:
         started = time.monotonic()
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {objective!r}.")
+        wanted = getattr(objective, "direction", self.direction)
+        if wanted in ("maximize", "minimize") and wanted != self.direction:
+            raise ValueError(
+                f'`direction` of the run is "{self.direction}", but the objective is one to '
+                f"{wanted}: its worst trials would be promoted. Give `create_staged_study` "
+                f'direction="{wanted}", and a new `directory` and `study_name`.'
+            )
+        if self._warm_start:  # what a sampler cannot start from is refused now, not in stage 1
+            self._make_sampler(0, [create_trial(value=0.0)])
         said = getattr(objective, "fingerprint", None)
         fingerprint = as_json(said) if isinstance(said, Mapping) else None
         plan = Plan(n_stages, n_trials, tuple(enqueue or ()), fingerprint)

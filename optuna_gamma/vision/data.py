@@ -284,8 +284,13 @@ def _images(array: NDArray[Any], name: str) -> NDArray[Any]:
         array = array[..., None]
     if array.size == 0:
         raise ValueError(f"{name} must hold images, but its shape is {array.shape}.")
-    if array.dtype.kind not in "buif" or not np.isfinite(array).all():
+    if array.dtype.kind not in "buif":
         raise ValueError(f"{name} must hold finite numbers, but its type is {array.dtype}.")
+    if n_bad := int((~np.isfinite(array).reshape(len(array), -1).all(axis=1)).sum()):
+        raise ValueError(
+            f"{name} must hold finite numbers, but {n_bad} of its {len(array)} images have NaN or "
+            "infinite pixels: leave them out, or mend them."
+        )
     return np.moveaxis(array, -1, 1)
 
 

@@ -20,16 +20,18 @@ from optuna_gamma.vision.data import Dataset
 
 def check_setting(name: str, value: Any) -> None:
     """Refuse a value that no network can be trained with."""
-    if name == "batch_size":
-        possible, expected = isinstance(value, int) and value >= 1, "an int of at least 1"
-    elif name == "dropout" and value is None:  # the network's own
+    if name == "dropout" and value is None:  # the network's own
         return
+    if name in ("batch_size", "epochs_per_stage"):
+        possible, expected = isinstance(value, int) and value >= 1, "an int of at least 1"
+    elif not isinstance(value, float | int | np.number):
+        possible, expected = False, "a number"
     elif name in ("momentum", "dropout"):
-        possible, expected = 0.0 <= value < 1.0, "in [0, 1)"
+        possible, expected = 0.0 <= float(value) < 1.0, "in [0, 1)"
     else:
-        possible, expected = 0.0 <= value < math.inf, "finite and not negative"
+        possible, expected = 0.0 <= float(value) < math.inf, "finite and not negative"
     if not possible:
-        raise ValueError(f"`{name}` must be {expected}, but got {value}.")
+        raise ValueError(f"`{name}` must be {expected}, but got {value!r}.")
 
 
 def one_of(name: str, value: str, names: Any) -> None:

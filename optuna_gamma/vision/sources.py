@@ -13,9 +13,11 @@ from collections.abc import Sized
 from contextlib import contextmanager
 from contextlib import suppress
 from dataclasses import dataclass
+import operator
 import os
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +128,8 @@ def _npz(path: Path) -> Arrays:
             f"There is no file {path}; expected an .npz file with the arrays {', '.join(names)}."
         )
     try:
+        if not is_zipfile(path):  # NumPy would say how to unpickle it
+            raise ValueError("it is no zip archive")
         # Unpickling would run whatever code the file holds.
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in names if name not in file]
@@ -138,7 +142,7 @@ def _npz(path: Path) -> Arrays:
     except Exception as error:  # a damaged file raises anything from EOFError to zlib.error
         raise ValueError(
             f"{path} is not an .npz file with the plain (not pickled) arrays "
-            f"{', '.join(names)}: {error}."
+            f"{', '.join(names)}: {str(error).rstrip('.')}."
         ) from error
     for name, images in (("x_train", arrays.x_train), ("x_test", arrays.x_test)):
         if images.ndim != 3 and (images.ndim != 4 or images.shape[-1] not in (1, 3, 4)):
@@ -163,7 +167,13 @@ def _folder(path: Path) -> Arrays:
                 f"There is no folder {part}; expected PATH/train/CLASS/IMAGE and "
                 "PATH/test/CLASS/IMAGE, or PATH/CLASS/IMAGE alone."
             )
-    folders = [datasets.ImageFolder(part) for part in parts]
+    try:
+        folders = [datasets.ImageFolder(part) for part in parts]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{str(error).strip()} Expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, or "
+            "PATH/CLASS/IMAGE alone."
+        ) from error
     channels, size = _form([file for folder in folders for file, _ in folder.samples])
     pairs = [_read(folder, channels, size) for folder in folders]
     if len(pairs) == 2:
@@ -269,11 +279,17 @@ def _items(source: Dataset[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]
     labels: list[int] = []
     n = len(source)  # type: ignore[arg-type]
     for k in range(n):
-        item, label = source[k]
+        item, label = _pair(source[k], k, name)
         if isinstance(item, Tensor):
             image = _channels_last(item, item.ndim == 3)
         else:
             image = np.asarray(item)
+        if image.ndim not in (2, 3):
+            raise ValueError(
+                f"The images of `{name}` must have the shape (channels, height, width) as "
+                "tensors, (height, width, channels) as arrays, or (height, width), but number "
+                f"{k} has {image.shape}."
+            )
         if images is None:
             images = np.empty((n, *image.shape), image.dtype)
         if image.shape != images.shape[1:] or image.dtype != images.dtype:
@@ -283,10 +299,27 @@ def _items(source: Dataset[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]
                 "width, channels). Give the data set a transform that makes them so."
             )
         images[k] = image
-        labels.append(int(label))
+        labels.append(label)
     if images is None:
         raise ValueError(f"`{name}` has no images.")
     return images, np.array(labels)
+
+
+def _pair(item: Any, k: int, name: str) -> tuple[Any, int]:
+    """Return image and label of an item."""
+    try:
+        image, label = item
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The items of `{name}` must be pairs (image, label), but number {k} is of type "
+            f"{type(item).__name__}."
+        ) from None
+    try:
+        return image, operator.index(label)
+    except TypeError:
+        raise ValueError(
+            f"The labels of `{name}` must be integers, but that of number {k} is {label!r}."
+        ) from None
 
 
 def _channels_last(images: Tensor, has_channels: bool) -> NDArray[Any]:

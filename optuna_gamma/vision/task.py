@@ -89,6 +89,7 @@ class VisionTask:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
+        TypeError: If ``space`` is no function.
         ValueError: If an argument is outside its range or contradicts another, the model is
             unknown or cannot take the images, or there is no such device.
 
@@ -125,8 +126,9 @@ class VisionTask:
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:
-        if epochs_per_stage < 1:
-            raise ValueError(f"`epochs_per_stage` must be at least 1, but got {epochs_per_stage}.")
+        check_setting("epochs_per_stage", epochs_per_stage)
+        if not callable(space):
+            raise TypeError(f"`space` must be a function of a trial, but got {space!r}.")
         one_of("objective", objective, Objective)
         one_of("optimizer", optimizer, Optimizer)
         self.data = data
@@ -218,6 +220,7 @@ class VisionTask:
             The objective on the validation images, or NaN if training failed.
 
         Raises:
+            TypeError: If ``space`` gives no dictionary.
             ValueError: If ``space`` gives no ``"lr"``, something unknown or an impossible value.
             optuna.TrialPruned: If the study's pruner says so.
         """
@@ -331,7 +334,10 @@ class VisionTask:
         return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=self._nesterov)
 
     def _searched(self, trial: optuna.Trial) -> dict[str, Any]:
-        searched = dict(self._space(trial))
+        given = self._space(trial)
+        if not isinstance(given, Mapping):
+            raise TypeError(f"`space` must return a dictionary, but returned {given!r}.")
+        searched = dict(given)
         if "lr" not in searched or not searched.keys() <= {"lr", *self._defaults}:
             raise ValueError(
                 f'`space` must give "lr", and may give {", ".join(self._defaults)}, but gave '

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 import json
 import math
 from pathlib import Path
@@ -31,12 +32,20 @@ def test_only_warm_searches_know_the_stage_before() -> None:
 
 
 def test_the_command_measures_a_landscape_once(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Processes of their own would import PyTorch for most of the test's time.
+    monkeypatch.setattr(
+        warm_start, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(1)
+    )
     command = ["warm-start", "--preset", "smoke", "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
     landscapes = tmp_path / "warm-start" / "landscapes-smoke.jsonl"
     before = landscapes.read_text()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert landscapes.read_text() == before
+
+    landscapes.write_text(before[:-9])  # killed while it wrote
     assert CliRunner().invoke(app, command).exit_code == 0
     assert landscapes.read_text() == before
     rows = json.loads((tmp_path / "warm-start-smoke.json").read_text())["rows"]

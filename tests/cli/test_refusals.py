@@ -82,6 +82,11 @@ def test_bad_input_is_named_and_changes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_spaces_in_a_list_are_passed_over(tmp_path: Path, train: Callable[..., Result]) -> None:
+    result = train(tmp_path / "run", "--augment", "crop, rotate")
+    assert "but got 'rotate'" in result.stderr
+
+
 def test_remote_folder_is_refused(tmp_path: Path, small: list[str]) -> None:
     result = CliRunner().invoke(app, ["train", *small, "--out", "s3://bucket/run"])
     assert result.exit_code == 2

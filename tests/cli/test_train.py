@@ -184,16 +184,22 @@ def test_adamw(tmp_path: Path, trained: Callable[..., Result]) -> None:
     )
 
 
-def test_folder_of_images(tmp_path: Path, trained: Callable[..., Result]) -> None:
+def test_folder_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Callable[..., Result]
+) -> None:
     images = load_digits().images.astype(np.uint8)
     for k, label in enumerate(load_digits().target[:300]):
         folder = tmp_path / "images" / str(label)
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images[k]).save(folder / f"{k}.png")
-    trained(tmp_path / "run", "--dataset", f"folder:{tmp_path / 'images'}", "--stages", "1")
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path / "run", "--dataset", "folder:images", "--stages", "1")
     metrics = _read(tmp_path / "run" / "metrics.json")
     assert np.sum(metrics["final"]["test"]["confusion"]) == 60
     assert metrics["fingerprint"]["dataset"] == "folder"
+    monkeypatch.chdir(tmp_path / "run")  # where there are no images
+    result = CliRunner().invoke(app, ["worker", "--out", str(tmp_path / "run"), "-q"])
+    assert result.exit_code == 0, result.output
 
 
 def test_quiet(tmp_path: Path, trained: Callable[..., Result]) -> None:

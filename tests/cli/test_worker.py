@@ -52,8 +52,11 @@ def test_a_worker_goes_on_where_the_run_was_left(
         patch.setattr(task, "train_epoch", interrupted)
         result = CliRunner().invoke(app, [*SMALL, "--out", str(out), "--storage", url])
     assert result.exit_code == 130, result.output
-    result = CliRunner().invoke(app, ["worker", "--out", str(out), "--storage", url, "-q"])
+    options = (out / "config.toml").read_bytes()
+    here = ["--threads", "1", "--data", str(tmp_path), "--device", "cpu", "-q"]
+    result = CliRunner().invoke(app, ["worker", "--out", str(out), "--storage", url, *here])
     assert result.exit_code == 0, result.output
+    assert (out / "config.toml").read_bytes() == options  # what is this machine's is not the run's
     staged = load_staged_study(study_name="digits", storage=url, directory=out)
     assert [len(study.trials) for study in staged.studies] == [2, 2]
 

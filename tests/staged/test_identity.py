@@ -220,6 +220,20 @@ def test_bad_plans_are_refused_before_anything_is_written(
     assert content(tmp_path) == before
 
 
+def test_an_objective_of_the_other_direction_is_refused(
+    create: Create, tmp_path: Path, objective: Objective
+) -> None:
+    task: Any = lambda trial, stage: objective(trial, stage)  # noqa: E731
+    task.direction = "minimize"
+    staged = create()
+    before = content(tmp_path)
+    with pytest.raises(ValueError, match='"maximize", but the objective is one to minimize'):
+        staged.optimize(task, 1, 2)
+    assert content(tmp_path) == before
+    task.direction = "maximize"
+    staged.optimize(task, 1, 2)
+
+
 def ranges(low: float, high: float, name: str = "x") -> Objective:
     def objective(trial: optuna.Trial, stage: Stage) -> float:
         x = trial.suggest_float(name, low, high)

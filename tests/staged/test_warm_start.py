@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import optuna
 import pytest
@@ -45,12 +46,12 @@ def test_by_default_a_stage_starts_afresh(create: Create) -> None:
     assert firsts(staged) == [0.5, 0.5, 0.5]
 
 
-def test_other_samplers_start_afresh(create: Create) -> None:
+def test_other_samplers_start_afresh(create: Create, tmp_path: Path) -> None:
     runs = []
     for warm_start in (False, True):
         staged = create(
             study_name=f"run-{warm_start}",
-            directory=f"{warm_start}",
+            directory=tmp_path / f"{warm_start}",
             warm_start=warm_start,
             sampler=lambda seed: optuna.samplers.TPESampler(seed=seed),
         )
@@ -59,7 +60,7 @@ def test_other_samplers_start_afresh(create: Create) -> None:
     assert runs[0] == runs[1]
 
 
-def test_a_run_that_stops_and_goes_on_proposes_the_same(create: Create) -> None:
+def test_a_run_that_stops_and_goes_on_proposes_the_same(create: Create, tmp_path: Path) -> None:
     whole = create(warm_start=True, sampler=None)
     whole.optimize(bowl, n_stages=3, n_trials=6)
 
@@ -70,6 +71,15 @@ def test_a_run_that_stops_and_goes_on_proposes_the_same(create: Create) -> None:
         return value
 
     for _ in range(12):
-        parts = create(warm_start=True, sampler=None, directory="parts")
+        parts = create(warm_start=True, sampler=None, directory=tmp_path / "parts")
         parts.optimize(stopping, n_stages=3, n_trials=6)
     assert params(parts) == params(whole)
+
+
+def test_a_sampler_that_cannot_start_from_trials_is_refused_before_anything_runs(
+    create: Create,
+) -> None:
+    staged = create(warm_start=True, sampler=GammaBOSampler(acquisition="conjugate"))
+    with pytest.raises(ValueError, match='`source_trials` need `acquisition` "gamma"'):
+        staged.optimize(bowl, n_stages=2, n_trials=2)
+    assert [study.trials for study in staged.studies] == [[]]

@@ -195,7 +195,7 @@ def test_damaged_and_incomplete_files_are_refused(tmp_path: Path) -> None:
     content = (tmp_path / "images.npz").read_bytes()
     for damaged in (b"", b"text", content[: len(content) // 2]):
         (tmp_path / "images.npz").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"images\.npz is not an \.npz file"):
+        with pytest.raises(ValueError, match=r"images\.npz is not an \.npz .* no zip archive\.$"):
             load_dataset(name)
     del arrays["y_test"]
     with pytest.raises(ValueError, match="it lacks y_test; it has x_train, y_train, x_test"):

@@ -104,7 +104,10 @@ def test_any_number_of_channels() -> None:
         ({"test": (_pair(12)[0] / 255, _pair(12)[1])}, "both be bytes or neither"),
         ({"valid": _pair(12, (3, 5, 5))}, "Training and validation images must be alike"),
         ({"valid": (_pair(12, seed=2)[0], torch.full((12,), 7))}, "Validation label 7"),
-        ({"train": (torch.full((60, 3, 4, 5), torch.nan), _pair()[1])}, "finite"),
+        (
+            {"train": (torch.full((60, 3, 4, 5), torch.nan), _pair()[1])},
+            "60 of its 60 images have NaN",
+        ),
         ({"train": (_pair()[0], torch.zeros(60, dtype=torch.int64))}, "at least two classes"),
         ({"classes": ["a", "b"]}, "names 2 classes"),
         ({"test": _pair(50)}, "50 of the 50 images of `test` are also in `train`"),
@@ -128,6 +131,24 @@ def test_unlike_items_are_refused() -> None:
         "Unlike", (Items,), {"__getitem__": lambda _, k: (images[k > 40], k % 3)}
     )
     with pytest.raises(ValueError, match=r"`train` must be alike.*number 41 uint8 of \(4, 6, 3\)"):
+        create_dataset(train=source, test=_pair(12, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ((np.zeros((4, 5, 3)), 0.7), r"labels of `train` must be integers, .* number 0 is 0\.7"),
+        ((np.zeros((4, 5, 3)), "cat"), "must be integers, .* number 0 is 'cat'"),
+        ((np.zeros((4, 5, 3)), torch.eye(3)[0]), "must be integers"),
+        (np.zeros((4, 5, 3)), r"must be pairs \(image, label\), .* is of type ndarray"),
+        ((np.zeros((4, 5, 3)), 1, 2), "must be pairs .* is of type tuple"),
+        ((np.zeros(20), 1), r"number 0 has \(20,\)"),
+    ],
+)
+def test_items_that_are_not_image_and_label_are_refused(item: Any, said: str) -> None:
+    source: Any = Items(_pair(), "array")
+    source.__class__ = type("Other", (Items,), {"__getitem__": lambda _, k: item})
+    with pytest.raises(ValueError, match=said):
         create_dataset(train=source, test=_pair(12, seed=1))
 
 

@@ -489,6 +489,8 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
     ("option", "value", "said"),
     [
         ("epochs_per_stage", 0, "at least 1, but got 0"),
+        ("epochs_per_stage", 1.5, "`epochs_per_stage` must be an int of at least 1, but got 1.5"),
+        ("momentum", "0.9", "`momentum` must be a number, but got '0.9'"),
         ("batch_size", -1, "int of at least 1, but got -1"),
         ("batch_size", 32.0, "int of at least 1, but got 32.0"),
         ("momentum", 1.0, r"\[0, 1\), but got 1.0"),
@@ -532,6 +534,21 @@ def test_contradictions_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         make(**options)
+
+
+@pytest.mark.parametrize("space", [{"lr": 0.1}, None, lambda trial: 0.1])
+def test_a_space_is_a_function_to_a_dictionary(
+    make: Callable[..., VisionTask], space: Any
+) -> None:
+    with pytest.raises(TypeError, match="`space` must"):
+        _train(make(space=space), MemoryStage(), 0.1)
+
+
+def test_the_wrong_direction_is_refused(make: Callable[..., VisionTask], tmp_path: Path) -> None:
+    task = make(objective="loss")
+    staged = create_staged_study(study_name="loss", directory=tmp_path)
+    with pytest.raises(ValueError, match='direction="minimize"'):
+        staged.optimize(task, 1, 2)
 
 
 def test_too_small_to_crop(digits: Dataset) -> None:
