@@ -351,6 +351,7 @@ def _nothing_to_promote(number: int, ledger: Ledger) -> RuntimeError:
         f"Stage {number} has no trial to promote: of its {ledger.budget} trials {n_failed} failed "
         f"and {n_pruned} were pruned. The reasons:{listed}\n"
         "The weights promoted before are untouched. Mend the cause, then give the stage further "
-        f"trials with an `n_trials` above {ledger.budget}; a search space with smaller learning "
-        "rates, or a pruner that prunes less, may be what it takes."
+        f"trials with an `n_trials` above {ledger.budget}, or with a pruner that prunes less. "
+        "Other ranges, such as smaller learning rates, take another run: those of this one are "
+        "fixed."
     )
