@@ -37,6 +37,9 @@ DOUBLINGS = 3
 KAPPA = 1e6
 """Of the lower confidence bound μ − κσ, as in the published code."""
 
+VALIDATIONS = 5
+"""Validation losses of a probe, published 16 of longer ones."""
+
 _CANDIDATES = np.linspace(math.log(MIN_RATE), math.log(MAX_RATE), 1001)
 
 
@@ -45,8 +48,8 @@ class AutoLRS:
     """AutoLRS as published, from other weights again and again until the budget is spent.
 
     One run takes twice the epochs of a training. The loss at the end of a stage is forecast from
-    the training losses of a probe; once τ has reached its maximum, in the stages after that, from
-    validation losses.
+    validation losses, as the paper has it. (The published code takes training losses until τ has
+    reached its maximum. Those of ten batches are noise: rates at which networks die were chosen.)
 
     Reference:
         Y. Jin et al., "AutoLRS: Automatic Learning-Rate Schedule by Bayesian Optimization on the
@@ -71,14 +74,13 @@ class AutoLRS:
         state: State | None = None
         rates: tuple[float, ...] = ()
         for k, (first, end) in enumerate(stages(total)):
-            validating = k > DOUBLINGS
             n_probe = max((end - first) // PROBES, 1)
             stage_seed = derive_seed(seed, "stage", k)
             tried: list[float] = []
             losses: list[float] = []
             for _ in range(PROBES):
                 rate = _propose(tried, losses, rng)
-                series, every = _probe(lab, state, rate, n_probe, stage_seed, validating)
+                series, every = _probe(lab, state, rate, n_probe, stage_seed)
                 tried.append(rate)
                 losses.append(forecast(series, (end - first) / every))
             best = tried[int(np.argmin(losses))]
@@ -101,30 +103,26 @@ def stages(total: int) -> list[tuple[int, int]]:
 
 
 def _probe(
-    lab: Lab, state: State | None, rate: float, n_steps: int, seed: int, validating: bool
+    lab: Lab, state: State | None, rate: float, n_steps: int, seed: int
 ) -> tuple[list[float], int]:
-    """Return a probe's losses, and how many steps lie between them."""
+    """Return a probe's validation losses, and how many steps lie between them."""
     first = 0 if state is None else state.step
-    never = first + n_steps + 1
-    if not validating:
-        return list(
-            lab.train(state, schedule("constant", rate, n_steps), n_steps, seed, never).losses
-        ), 1
-    every = max(n_steps // 16, 1)
-    series = []
-    for k in range(n_steps // every):
-        state = lab.train(
-            state, schedule("constant", rate, n_steps), every, derive_seed(seed, "part", k), never
-        )
-        series.append(lab.validate(state.model).loss)
-    return series, every
+    every = max(n_steps // VALIDATIONS, 1)
+    losses = []
+    for k, begin in enumerate(range(0, n_steps, every)):
+        n = min(every, n_steps - begin)
+        segment_seed = derive_seed(seed, "part", k)
+        # Averaging begins after the probe, which is never.
+        state = lab.train(state, schedule("constant", rate, n), n, segment_seed, first + n_steps)
+        losses.append(lab.validate(state.model).loss)
+    return losses, every
 
 
 def forecast(series: Sequence[float], end: float) -> float:
     """Continue losses as a·exp(b t) + c, b < 0, fitted after a smoothing spline.
 
     Args:
-        series: Losses at times 0, 1, …
+        series: Losses at times 1, 2, …
         end: The time to forecast for.
 
     Returns:
@@ -135,7 +133,7 @@ def forecast(series: Sequence[float], end: float) -> float:
         return 1e6
     if len(y) < 4:
         return float(y[-1])
-    t = np.arange(len(y), dtype=np.float64)
+    t = np.arange(1.0, len(y) + 1)
     kept_t, kept_y = t, y
     n_outliers = round(0.03 * len(y))
     with warnings.catch_warnings():
@@ -143,7 +141,7 @@ def forecast(series: Sequence[float], end: float) -> float:
         for _ in range(10 if n_outliers else 0):
             distance = np.abs(kept_y - UnivariateSpline(kept_t, kept_y, k=2)(kept_t))
             worst = np.argsort(distance)[-n_outliers:]
-            worst = worst[kept_t[worst] < t[-1] / 2]  # only early losses are left out
+            worst = worst[kept_t[worst] <= len(y) / 2]  # only early losses are left out
             if len(kept_t) - len(worst) < 4:
                 break
             kept_t, kept_y = np.delete(kept_t, worst), np.delete(kept_y, worst)

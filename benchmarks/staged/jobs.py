@@ -70,7 +70,8 @@ class Job:
                 if kind not in best or _loss(candidate, kind) < _loss(best[kind], kind):
                     best[kind] = candidate
             n = self.budgets[len(reports)]
-            if n < self.budgets[-1] and lab.spent >= n * lab.training_steps:
+            # Rounded, because a few steps are left over where AutoLRS's probes have whole ones.
+            if n < self.budgets[-1] and round(lab.spent / lab.training_steps) >= n:
                 reports.append(_report(lab, n, best))
         reports.append(_report(lab, self.budgets[-1], best))
         return {"reports": reports, "seconds": round(time.process_time() - start, 2)}

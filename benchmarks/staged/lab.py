@@ -164,7 +164,7 @@ class Lab:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                losses.append(float(loss))
+                losses.append(float(loss.detach()))
                 if step == average_after:
                     average.n_averaged.zero_()
                 if step >= average_after:

@@ -299,8 +299,8 @@ def exploited(losses: list[float], rng: np.random.Generator) -> list[tuple[int, 
 class SuccessiveHalving:
     """Random constant rates, of which the best third goes on at a ninth and a third of the way.
 
-    They are compared by validation loss. Rates are as many as the budget allows, so that less
-    than a ninth of a training may be left over.
+    They are compared by validation loss. Rates are as many as the budget allows; less is left
+    over than one more would take, promotions included.
 
     Reference:
         K. Jamieson and A. Talwalkar, AISTATS 2016; η = 3 as in L. Li et al., "Hyperband", JMLR
