@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+import functools
 import math
 import tempfile
 from typing import Literal
@@ -206,12 +207,15 @@ class Staged:
                 return math.nan
             return score.loss if self.score == "loss" else kappa(score.accuracy, score.loss)
 
+        sampler: BaseSampler | Callable[[int], BaseSampler] = GammaBOSampler(seed=seed)
+        if self.sampler != "gamma":  # those that are not stateless are made anew for each trial
+            sampler = functools.partial(make_sampler, self.sampler)
         with tempfile.TemporaryDirectory() as directory:
             staged = create_staged_study(
                 study_name="staged",
                 storage=InMemoryStorage(),
                 directory=directory,
-                sampler=lambda seed: make_sampler(self.sampler, seed),
+                sampler=sampler,
                 pruner=NopPruner(),
                 direction="minimize" if self.score == "loss" else "maximize",
                 seed=seed,
