@@ -15,6 +15,7 @@ from benchmarks import coordination as coordination_
 from benchmarks import overhead as overhead_
 from benchmarks.chaos import run as chaos_
 from benchmarks.record import Preset
+from benchmarks.record import Purpose
 from benchmarks.record import RESULTS
 
 
@@ -141,6 +142,39 @@ def samplers(
         processes=0 if report_only else jobs,
         hebo_python=hebo_python,
         out=out,
+    )
+
+
+@app.command()
+def staged(
+    preset: PresetOption = Preset.smoke,
+    purpose: Annotated[
+        Purpose,
+        typer.Option(
+            help="choose: two data sets, seeds from 0, validation images alone. final: all data "
+            "sets, seeds from 100, test images."
+        ),
+    ] = Purpose.final,
+    problems: Annotated[
+        str, typer.Option(help="Patterns of names, as 'mnist-500,cifar10-*'; all, by default.")
+    ] = "",
+    methods: Annotated[
+        str, typer.Option(help="Patterns of what is run, as 'staged*;PBT'; all, by default.")
+    ] = "",
+    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
+    ] = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Compare staged training with tuned schedules; the same command goes on where it ended."""
+    _late("benchmarks.staged.run").main(
+        preset,
+        purpose,
+        _split(problems),
+        tuple(part.strip() for part in methods.split(";") if part.strip()),  # names have commas
+        0 if report_only else jobs,
+        out,
     )
 
 

@@ -34,6 +34,13 @@ class Preset(str, Enum):
     paper = "paper"
 
 
+class Purpose(str, Enum):
+    """What a comparison is for; the two share neither seeds nor what they report."""
+
+    choose = "choose"
+    final = "final"
+
+
 @dataclass(frozen=True)
 class Record:
     """The outcome of one benchmark run.

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from optuna_gamma.cli.options import Averaging
 from optuna_gamma.cli.options import Objective
 from optuna_gamma.cli.options import Optimizer
 from optuna_gamma.cli.options import parse_setting
@@ -200,6 +201,13 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    averaging: Annotated[
+        Averaging,
+        typer.Option(
+            help="tail: score and keep the mean of the weights over the second half of a stage.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "none",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -290,6 +298,7 @@ def train(
         dropout=None if dropout is None else _setting("--dropout", dropout),
         augment=tuple(part.strip() for part in augment.split(",") if part.strip()),
         class_weights=class_weights,
+        averaging=averaging,
         data=data,
         device=device,
         threads=threads,

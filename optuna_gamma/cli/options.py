@@ -23,6 +23,7 @@ else:
 Sampler = Literal["gamma", "gaussian", "conjugate", "gp", "tpe", "random", "grid"]
 Objective = Literal["kappa", "accuracy", "loss"]
 Optimizer = Literal["sgd", "adamw"]
+Averaging = Literal["none", "tail"]
 
 Setting = float | tuple[float, float]
 """A number, or the ends of an interval that is searched."""
@@ -56,6 +57,7 @@ class TrainOptions:
     dropout: Setting | None
     augment: tuple[str, ...]
     class_weights: str | None
+    averaging: Averaging
     data: Path | None
     device: str
     threads: int | None

@@ -137,6 +137,7 @@ def create_task(options: TrainOptions) -> VisionTask:
         nesterov=options.nesterov,
         augment=options.augment,  # type: ignore[arg-type]  # checked there
         class_weights=_class_weights(options.class_weights),
+        averaging="tail" if options.averaging == "tail" else None,
         objective=options.objective,
         device=options.device,
         **settings,

@@ -20,6 +20,8 @@ from torch import nn
 from optuna_gamma.objective import kappa
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.vision.augmentation import Augmentation
+from optuna_gamma.vision.averaging import Averaging
+from optuna_gamma.vision.averaging import TailAverage
 from optuna_gamma.vision.data import Dataset
 from optuna_gamma.vision.metrics import classification_metrics
 from optuna_gamma.vision.metrics import ClassificationMetrics
@@ -29,9 +31,12 @@ from optuna_gamma.vision.settings import check_setting
 from optuna_gamma.vision.settings import checked_augment
 from optuna_gamma.vision.settings import loss_weights
 from optuna_gamma.vision.settings import one_of
+from optuna_gamma.vision.trainer import n_batches
+from optuna_gamma.vision.trainer import precision
 from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
 from optuna_gamma.vision.trainer import resolve_device
+from optuna_gamma.vision.trainer import shuffled_batches
 from optuna_gamma.vision.trainer import to_device
 from optuna_gamma.vision.trainer import train_epoch
 
@@ -84,6 +89,11 @@ class VisionTask:
         class_weights: Weights of the classes in the training loss, in the order of
             ``data.classes``, or ``"balanced"``: inversely as many as a class has training images.
             Scores are never weighted. Default: all alike.
+        averaging: ``"tail"``: what is scored, and used in the end, is the mean of the weights
+            after each step of the stage's second half (stochastic weight averaging), so that a
+            rate is not punished for the noise of its last steps. The weights as trained go on to
+            the next stage: a training is the same, bit by bit, with averaging and without.
+            Reports of epochs in the first half are of the weights as trained. Default: none.
         objective: The value of a trial on the validation images: ``"kappa"``, ``"accuracy"``
             (both to maximise) or ``"loss"`` (to minimise).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -123,6 +133,7 @@ class VisionTask:
         dropout: float | None = None,
         augment: Collection[Augmentation] = (),
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
+        averaging: Averaging | None = None,
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:
@@ -131,6 +142,8 @@ class VisionTask:
             raise TypeError(f"`space` must be a function of a trial, but got {space!r}.")
         one_of("objective", objective, Objective)
         one_of("optimizer", optimizer, Optimizer)
+        if averaging is not None:
+            one_of("averaging", averaging, Averaging)
         self.data = data
         self.epochs_per_stage = epochs_per_stage
         self.batch_size = batch_size
@@ -140,6 +153,7 @@ class VisionTask:
         self._space = space
         self._optimizer = optimizer
         self._nesterov = nesterov
+        self._averaging = averaging
         self._defaults: dict[str, Any] = {
             "momentum": momentum,
             "weight_decay": weight_decay,
@@ -201,6 +215,7 @@ class VisionTask:
             "nesterov": self._nesterov,
             "augment": list(self._augment),
             "class_weights": self._class_weights,
+            **({} if self._averaging is None else {"averaging": self._averaging}),
             **self._defaults,
         }
 
@@ -246,6 +261,7 @@ class VisionTask:
             for group in optimizer.param_groups:
                 group.update({name: value for name, value in settings.items() if name in group})
 
+            average = self._create_average(model, settings["batch_size"])
             for epoch in range(1, self.epochs_per_stage + 1):
                 if epoch > 1 and not {"batch_size", "dropout"}.isdisjoint(searched):
                     # On a CPU the order of the images is drawn from the stream of the dropout
@@ -258,8 +274,12 @@ class VisionTask:
                     settings["batch_size"],
                     self._augment,
                     self._loss_weights,
+                    None if average is None else average.update,
                 )
-                metrics = self._score(model, "valid")
+                scored = model
+                if average is not None:
+                    scored = self._averaged(average, settings["batch_size"], stage.seed)
+                metrics = self._score(scored, "valid")
                 if not math.isfinite(train_loss + metrics.loss):
                     return _fail(trial, f"diverged in epoch {epoch} with {settings}")
                 scores = {
@@ -279,7 +299,10 @@ class VisionTask:
         attrs = {**scores, "train_loss": train_loss, "epochs": self.epochs_per_stage}
         for name, value in attrs.items():
             trial.set_user_attr(name, value)
-        stage.save(trial, {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        if average is not None:
+            state["averaged"] = scored.state_dict()
+        stage.save(trial, state)
         return scores[self.objective]
 
     def evaluate(self, state: Mapping[str, Any], split: Split = "test") -> ClassificationMetrics:
@@ -287,7 +310,8 @@ class VisionTask:
 
         Args:
             state: What ``staged.load_best()`` gives. If it holds ``"averaged"`` weights these are
-                measured, else those of ``"model"``.
+                measured, else those of ``"model"``; so ``{"model": state["model"]}`` is the
+                network as trained.
             split: ``"train"``, ``"valid"`` or ``"test"``. Choose by ``"valid"`` only.
 
         Returns:
@@ -332,6 +356,20 @@ class VisionTask:
         # PyTorch refuses Nesterov's method here before a momentum could be set.
         momentum = self._defaults["momentum"]
         return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=self._nesterov)
+
+    def _create_average(self, model: nn.Module, batch_size: int) -> TailAverage | None:
+        if self._averaging is None:
+            return None
+        n_steps = n_batches(model, len(self.data.train[0]), batch_size)
+        return TailAverage(model, self.epochs_per_stage * n_steps)
+
+    def _averaged(self, average: TailAverage, batch_size: int, seed: int) -> nn.Module:
+        """Return the network with the mean weights; what is drawn for it, training never sees."""
+        images, _ = self._splits["train"]
+        with random_numbers(seed, self.device), precision(self.device):
+            return average.model(
+                shuffled_batches(average.trained, images, batch_size, self._augment)
+            )
 
     def _searched(self, trial: optuna.Trial) -> dict[str, Any]:
         given = self._space(trial)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
+import math
 
 import torch
 from torch import nn
@@ -90,11 +92,9 @@ def train_epoch(
     batch_size: int,
     augment: Collection[Augmentation] = (),
     class_weights: Tensor | None = None,
+    after_step: Callable[[], object] | None = None,
 ) -> float:
-    """Train for one epoch of shuffled batches; the last one holds what is left.
-
-    If a single image is left, a network with batch normalisation, which needs two, is not given
-    it.
+    """Train for one epoch of shuffled batches; see :func:`shuffled_batches`.
 
     Args:
         model: The network, on the device of the data. Changed in place.
@@ -104,6 +104,7 @@ def train_epoch(
         batch_size: Number of images in a batch.
         augment: See :class:`~optuna_gamma.vision.augmentation.Views`.
         class_weights: Weights of the classes in the loss, ``(n_classes,)``. Default: all alike.
+        after_step: Called after each step of the optimizer.
 
     Returns:
         The mean cross-entropy of the batches while training. It is not finite if training
@@ -111,20 +112,44 @@ def train_epoch(
     """
     model.train()
     total = torch.zeros((), device=images.device)
-    batches = torch.randperm(len(images)).to(images.device).split(batch_size)
-    if len(batches[-1]) == 1 < batch_size and _normalises_batches(model):
-        batches = batches[:-1]
-    views = Views(images, augment)
-    for step, batch in enumerate(batches, start=1):
+    batches = shuffled_batches(model, images, batch_size, augment)
+    for step, (views, batch) in enumerate(batches, start=1):
         with precision(images.device):
-            loss = F.cross_entropy(model(views(batch)), labels[batch], class_weights)
+            loss = F.cross_entropy(model(views), labels[batch], class_weights)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if after_step is not None:
+            after_step()
         total += loss.detach()
         if step % _STEPS_BETWEEN_CHECKS == 0 and not total.isfinite():
             break
     return float(total) / step
+
+
+def shuffled_batches(
+    model: nn.Module, images: Tensor, batch_size: int, augment: Collection[Augmentation]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw an epoch's batches from PyTorch's global random numbers.
+
+    Yields:
+        As often as :func:`n_batches` says, views of the images of a batch,
+        ``(b, channels, height, width)``, and the images' indices, ``(b,)``.
+    """
+    order = torch.randperm(len(images)).to(images.device)
+    draw = Views(images, augment)
+    for batch in order.split(batch_size)[: n_batches(model, len(images), batch_size)]:
+        yield draw(batch), batch
+
+
+def n_batches(model: nn.Module, n_images: int, batch_size: int) -> int:
+    """Return the number of batches of an epoch, of which the last one holds what is left.
+
+    If a single image is left, a network with batch normalisation, which needs two, is not given
+    it.
+    """
+    single = n_images % batch_size == 1
+    return math.ceil(n_images / batch_size) - (single and _normalises_batches(model))
 
 
 def _normalises_batches(model: nn.Module) -> bool:

@@ -76,6 +76,7 @@ def test_options_as_toml() -> None:
         dropout=None,
         augment=("flip", "crop"),
         class_weights="balanced",
+        averaging="tail",
         data=None,
         device="auto",
         threads=None,

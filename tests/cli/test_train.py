@@ -20,6 +20,9 @@ from typer.testing import Result
 
 from optuna_gamma import load_staged_study
 from optuna_gamma.cli.app import app
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.train import create_task
+from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import load_dataset
 
@@ -151,7 +154,7 @@ def test_everything_searched(tmp_path: Path, trained: Callable[..., Result]) -> 
     out = tmp_path / "run"
     options = ["--momentum", "0.5:0.9", "--batch-size", "10:40", "--weight-decay", "1e-5:1e-2"]
     options += ["--dropout", "0.1:0.5", "--nesterov", "--augment", "crop"]
-    options += ["--class-weights", "balanced"]
+    options += ["--class-weights", "balanced", "--averaging", "tail"]
     result = trained(out, *options)
     config = (out / "config.toml").read_text()
     assert "batch-size = [10, 40]\n" in config
@@ -171,6 +174,24 @@ def test_everything_searched(tmp_path: Path, trained: Callable[..., Result]) -> 
     assert files == {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     replay = CliRunner().invoke(app, ["replay", "--out", str(out), "--seeds", "1"])
     assert replay.exit_code == 0, replay.output
+
+
+def test_averaged_weights_are_what_a_run_ends_with(
+    tmp_path: Path, trained: Callable[..., Result]
+) -> None:
+    out = tmp_path / "run"
+    trained(out, "--averaging", "tail")
+    state = load_staged_study(study_name="digits", directory=out).load_best()
+    weights = load_file(out / "best.safetensors")
+    assert all(weights[name].equal(tensor) for name, tensor in state["averaged"].items())
+    assert any(not weights[name].equal(tensor) for name, tensor in state["model"].items())
+    # A replay with the run's own seed is the run, down to the averages.
+    metrics = _read(out / "metrics.json")
+    task = create_task(TrainOptions.read(out))
+    replayed = StagedSchedule.from_json((out / "schedule.json").read_bytes()).replay(task, seed=0)
+    test = task.evaluate(replayed.state, "test")
+    assert test.accuracy == metrics["final"]["test"]["accuracy"]
+    assert test.loss == metrics["final"]["test"]["loss"]
 
 
 def test_adamw(tmp_path: Path, trained: Callable[..., Result]) -> None:

@@ -475,6 +475,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         {"augment": ["flip", "crop"]},
         {"class_weights": "balanced"},
         {"class_weights": [1.0] * 10},
+        {"averaging": "tail"},
         {"objective": "loss"},
     ]
     fingerprints = [fingerprint, *(make(**change).fingerprint for change in changes)]
@@ -483,6 +484,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
     views = [make(augment=order).fingerprint for order in (["flip", "crop"], ("crop", "flip"))]
     assert views[0] == views[1]
     assert fingerprint["data"] == digits.digest
+    assert "averaging" not in fingerprint  # runs that began before there was any go on
 
 
 @pytest.mark.parametrize(
@@ -502,6 +504,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         ("class_weights", "equal", "10 positive numbers, one a class, but got 'equal'"),
         ("class_weights", [1.0] * 9, "10 positive numbers"),
         ("class_weights", [*[1.0] * 9, 0.0], "10 positive numbers"),
+        ("averaging", "ema", "`averaging` must be one of tail, but got 'ema'"),
         ("objective", "f1", "kappa, accuracy, loss, but got 'f1'"),
         ("model", "lenet", "Unknown network 'lenet'"),
         ("device", "abacus", "no device 'abacus' here"),

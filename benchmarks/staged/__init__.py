@@ -1,0 +1,1 @@
+"""Staged training against tuned schedules and other searches, at equal total epochs."""

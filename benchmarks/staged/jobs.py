@@ -1,0 +1,149 @@
+"""Runs of a method on a problem, and what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from dataclasses import dataclass
+from functools import lru_cache
+import hashlib
+from importlib.metadata import version as package_version
+import json
+import math
+from pathlib import Path
+import time
+from typing import Any
+
+import torch
+
+from benchmarks.lines import add_line
+from benchmarks.lines import read_lines
+from benchmarks.staged.autolrs import AutoLRS
+from benchmarks.staged.lab import Candidate
+from benchmarks.staged.lab import KINDS
+from benchmarks.staged.lab import Lab
+from benchmarks.staged.lab import Problem
+from benchmarks.staged.methods import PBT
+from benchmarks.staged.methods import Staged
+from benchmarks.staged.methods import SuccessiveHalving
+from benchmarks.staged.methods import Tuned
+
+
+AnyMethod = Tuned | Staged | AutoLRS | PBT | SuccessiveHalving
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a method.
+
+    Args:
+        problem: What is trained.
+        method: How.
+        budgets: What is reported after, in trainings; more than one only if the method is anytime.
+        seed: Seed of everything.
+    """
+
+    problem: Problem
+    method: AnyMethod
+    budgets: tuple[int, ...]
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """What a stored result is known by."""
+        kind = type(self.method).__name__
+        return json.dumps({**asdict(self), "kind": kind}, sort_keys=True, ensure_ascii=False)
+
+    def run(self) -> Result:
+        """Spend the largest budget; at each, report the best raw and the best averaged weights.
+
+        The best have the lowest validation loss, each kind by its own.
+        """
+        start = time.process_time()
+        lab = Lab(self.problem, self.seed)
+        best: dict[str, Candidate] = {}
+        reports: list[Result] = []
+        for candidate in self.method.candidates(lab, self.budgets[-1], self.seed):
+            for kind in KINDS:
+                if kind not in best or _loss(candidate, kind) < _loss(best[kind], kind):
+                    best[kind] = candidate
+            n = self.budgets[len(reports)]
+            # Rounded, because a few steps are left over where AutoLRS's probes have whole ones.
+            if n < self.budgets[-1] and round(lab.spent / lab.training_steps) >= n:
+                reports.append(_report(lab, n, best))
+        reports.append(_report(lab, self.budgets[-1], best))
+        return {"reports": reports, "seconds": round(time.process_time() - start, 2)}
+
+
+def _loss(candidate: Candidate, kind: str) -> float:
+    loss = candidate.valid[kind].loss
+    return math.inf if math.isnan(loss) else loss
+
+
+def _report(lab: Lab, budget: int, best: dict[str, Candidate]) -> Result:
+    report: Result = {"budget": budget, "epochs": round(lab.epochs, 3)}
+    for kind, candidate in best.items():
+        valid, test = candidate.valid[kind], lab.test(candidate.weights[kind])
+        report[kind] = {
+            "valid": [round(x, 5) for x in valid],
+            "test": [round(x, 5) for x in test],
+            "rates": [round(rate, 5) for rate in candidate.rates],
+        }
+    return report
+
+
+_TINY = Problem("digits", n_train=200, n_valid=50, n_test=50, epochs=20)
+
+
+@lru_cache
+def version(method: AnyMethod) -> str:
+    """Hash what a tiny run of a method comes to, with the versions of the libraries.
+
+    Not the sources: hours of training need not be repeated because a sentence was changed.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as where the runs are
+    try:
+        report = Job(_TINY, method, (4,), 0).run()["reports"][0]
+    finally:
+        torch.set_num_threads(threads)
+    seen = [report["epochs"], *(f"{report[kind]['valid'][0]:.3f}" for kind in KINDS)]
+    digest = hashlib.sha256(repr(seen).encode()).hexdigest()[:6]
+    return f"torch-{package_version('torch')}+optuna-{package_version('optuna')}+{digest}"
+
+
+class Store:
+    """Results in a folder: a file for each method and version, a line for each run.
+
+    Args:
+        folder: Where the files are; made when the first result comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._results: dict[Path, dict[str, Result]] = {}
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """List what has no result yet."""
+        return [job for job in jobs if job.key not in self._of(job.method)]
+
+    def read(self, jobs: Sequence[Job]) -> dict[Job, Result]:
+        """Return the results that there are."""
+        found = ((job, self._of(job.method).get(job.key)) for job in jobs)
+        return {job: result for job, result in found if result is not None}
+
+    def add(self, job: Job, result: Result) -> None:
+        """Add a result, on disk on return."""
+        add_line(self._path(job.method), {"key": job.key, "result": result})
+        self._of(job.method)[job.key] = result
+
+    def _path(self, method: AnyMethod) -> Path:
+        return self._folder / f"{method.name}@{version(method)}.jsonl"
+
+    def _of(self, method: AnyMethod) -> dict[str, Result]:
+        path = self._path(method)
+        if path not in self._results:
+            self._results[path] = {line["key"]: line["result"] for line in read_lines(path)}
+        return self._results[path]

@@ -1,0 +1,363 @@
+"""What is compared. A method turns a budget into finished trainings, and does not choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
+import functools
+import math
+import tempfile
+from typing import Literal
+from typing import Protocol
+
+import numpy as np
+import optuna
+from optuna.pruners import NopPruner
+from optuna.samplers import BaseSampler
+from optuna.samplers import GPSampler
+from optuna.samplers import RandomSampler
+from optuna.samplers import TPESampler
+from optuna.storages import InMemoryStorage
+
+from benchmarks.staged.lab import Candidate
+from benchmarks.staged.lab import Lab
+from benchmarks.staged.lab import MAX_RATE
+from benchmarks.staged.lab import MIN_RATE
+from benchmarks.staged.lab import State
+from optuna_gamma import create_staged_study
+from optuna_gamma import GammaBOSampler
+from optuna_gamma import kappa
+from optuna_gamma.staged import Stage
+from optuna_gamma.staged.seeds import derive_seed
+
+
+Sampler = Literal["gamma", "gp", "tpe", "random"]
+Shape = Literal["constant", "cosine", "one-cycle"]
+
+
+class Method(Protocol):
+    """A search for a schedule, or for weights."""
+
+    @property
+    def anytime(self) -> bool:
+        """Whether what a smaller budget gives is the beginning of what a larger one does."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        ...
+
+    def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
+        """Spend a budget.
+
+        Args:
+            lab: Trains and validates.
+            budget: Number of trainings that the budget is as long as.
+            seed: Seed of everything.
+
+        Yields:
+            Finished trainings, each when it is.
+        """
+        ...
+
+
+def schedule(shape: Shape, rate: float, n_steps: int) -> Callable[[int], float]:
+    """Return a schedule: from step in 0 .. n_steps − 1 to learning rate.
+
+    Args:
+        shape: ``"constant"``; ``"cosine"``: from the rate down to 0 (Loshchilov & Hutter, ICLR
+            2017, without restarts); ``"one-cycle"``: over 30 % of the steps up from a 25th of the
+            rate to it, then down to a 250,000th, both as a cosine, the defaults of PyTorch's
+            ``OneCycleLR`` (Smith & Topin 2018).
+        rate: The highest rate.
+        n_steps: Number of steps of the training.
+    """
+    if shape == "constant":
+        return lambda step: rate
+    if shape == "cosine":
+        return lambda step: rate * (1 + math.cos(math.pi * step / n_steps)) / 2
+    top = max(0.3 * n_steps - 1, 1.0)
+
+    def one_cycle(step: int) -> float:
+        if step <= top:
+            low, done = rate / 25, step / top
+            return low + (rate - low) * (1 - math.cos(math.pi * done)) / 2
+        low, done = rate / 25e4, (step - top) / (n_steps - 1 - top)
+        return low + (rate - low) * (1 + math.cos(math.pi * done)) / 2
+
+    return one_cycle
+
+
+def make_sampler(name: Sampler, seed: int) -> BaseSampler:
+    """Make a sampler; TPE and GPSampler start with 4 trials, or they would hardly begin."""
+    if name == "gamma":
+        return GammaBOSampler(seed=seed)
+    if name == "gp":
+        return GPSampler(seed=seed, n_startup_trials=4)
+    if name == "tpe":
+        return TPESampler(seed=seed, n_startup_trials=4)
+    return RandomSampler(seed=seed)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Whole trainings with a schedule of one shape, whose highest rate is searched.
+
+    All begin with the same weights and see the same batches. The sampler is told the validation
+    loss of the averaged weights.
+
+    Args:
+        shape: Shape of the schedule.
+        sampler: What searches.
+    """
+
+    shape: Shape
+    sampler: Sampler
+
+    anytime = True
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return f"{self.shape}, {self.sampler}"
+
+    def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
+        """See :class:`Method`."""
+        study = optuna.create_study(
+            study_name=f"tuned-{seed}", sampler=make_sampler(self.sampler, derive_seed(seed, "s"))
+        )
+        n = lab.training_steps
+        for _ in range(budget):
+            trial = study.ask()
+            rate = trial.suggest_float("lr", MIN_RATE, MAX_RATE, log=True)
+            state = lab.train(
+                None, schedule(self.shape, rate, n), n, derive_seed(seed, "stage", 0), n // 2
+            )
+            candidate = lab.candidate(state, (rate,))
+            loss = candidate.valid["averaged"].loss
+            if math.isnan(loss):
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                study.tell(trial, loss)
+            yield candidate
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The staged study: a stage's best trial's weights go on to the next stage.
+
+    Averaging is over the second half of a stage's steps. The stages have equally many steps, the
+    last ones one more where it does not come out even.
+
+    Args:
+        stage_steps: Least number of steps of a stage; 0: a stage is an epoch.
+        averaging: Whether averaged weights are scored. Raw ones go on in any case.
+        sampler: What searches a stage's rate.
+        score: A trial's value, which the sampler is told and the best of is promoted: validation
+            ``"loss"`` or ``"kappa"``.
+    """
+
+    stage_steps: int
+    averaging: bool
+    sampler: Sampler
+    score: Literal["loss", "kappa"] = "loss"
+
+    anytime = False
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        length = f"{self.stage_steps} steps" if self.stage_steps else "an epoch"
+        scored = f"{'averaged' if self.averaging else 'raw'} {self.score}"
+        return f"staged, {length}, {scored}, {self.sampler}"
+
+    def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
+        """See :class:`Method`."""
+        total = lab.training_steps
+        n_stages = max(total // (self.stage_steps or lab.epoch_steps), 1)
+        ends = [total * (k + 1) // n_stages for k in range(n_stages)]
+        kind = "averaged" if self.averaging else "raw"
+        last: list[Candidate] = []
+
+        def objective(trial: optuna.Trial, stage: Stage) -> float:
+            rate = trial.suggest_float("lr", MIN_RATE, MAX_RATE, log=True)
+            saved = stage.load()
+            first = 0 if saved is None else ends[stage.number - 1]
+            before = None if saved is None else State(first, saved["model"], None, 0, ())
+            n_steps = ends[stage.number] - first
+            state = lab.train(
+                before,
+                schedule("constant", rate, total),
+                n_steps,
+                stage.seed,
+                first + n_steps // 2,
+            )
+            if stage.number < n_stages - 1:
+                weights = state.averaged if self.averaging else state.model
+                assert weights is not None
+                score = lab.validate(weights)
+            else:
+                rates = tuple(record.params["lr"] for record in staged.schedule)
+                last.append(lab.candidate(state, (*rates, rate)))
+                score = last[-1].valid[kind]
+            stage.save(trial, {"model": state.model})
+            if math.isnan(score.loss):
+                return math.nan
+            return score.loss if self.score == "loss" else kappa(score.accuracy, score.loss)
+
+        sampler: BaseSampler | Callable[[int], BaseSampler] = GammaBOSampler(seed=seed)
+        if self.sampler != "gamma":  # those that are not stateless are made anew for each trial
+            sampler = functools.partial(make_sampler, self.sampler)
+        with tempfile.TemporaryDirectory() as directory:
+            staged = create_staged_study(
+                study_name="staged",
+                storage=InMemoryStorage(),
+                directory=directory,
+                sampler=sampler,
+                pruner=NopPruner(),
+                direction="minimize" if self.score == "loss" else "maximize",
+                seed=seed,
+            )
+            staged.optimize(objective, n_stages, budget)
+        yield from last
+
+
+@dataclass(frozen=True)
+class PBT:
+    """Population-based training, synchronous, with as many members as the budget has trainings.
+
+    Ten times in a training, each of the worst 20 % takes the weights and the rate of a random one
+    of the best 20 %, by validation loss, and the rate is multiplied by 0.8 or 1.2. The mean of the
+    weights over the second half of the training is copied with them.
+
+    Reference:
+        M. Jaderberg et al., "Population Based Training of Neural Networks", 2017: truncation
+        selection and perturbation.
+    """
+
+    intervals: int = 10
+
+    anytime = False
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return "PBT"
+
+    def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
+        """See :class:`Method`."""
+        rng = np.random.default_rng(derive_seed(seed, "pbt"))
+        low, high = math.log(MIN_RATE), math.log(MAX_RATE)
+        rates: list[tuple[float, ...]] = [
+            (math.exp(x),) for x in rng.uniform(low, high, budget).tolist()
+        ]
+        members: list[State | None] = [None] * budget
+        total = lab.training_steps
+        n_intervals = min(self.intervals, total)
+        ends = [total * (k + 1) // n_intervals for k in range(n_intervals)]
+        for k, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            trained: list[State] = []
+            for i, member in enumerate(members):
+                rate = rates[i][-1]
+                segment_seed = derive_seed(seed, "member", i, "segment", k)
+                trained.append(
+                    lab.train(
+                        member,
+                        schedule("constant", rate, total),
+                        end - first,
+                        segment_seed,
+                        total // 2,
+                    )
+                )
+            members = list(trained)
+            if end == total:
+                break
+            losses = [lab.validate(state.model).loss for state in trained]
+            for i, j in exploited(losses, rng):
+                members[i] = trained[j]
+                rates[i] = (*rates[j], rates[j][-1] * float(rng.choice([0.8, 1.2])))
+        for state, used in zip(trained, rates, strict=True):
+            yield lab.candidate(state, used)
+
+
+def exploited(losses: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Pair each of the worst 20 % with a random one of the best 20 %, at least one.
+
+    Args:
+        losses: Losses of the members; not a number is worst.
+        rng: Random numbers.
+
+    Returns:
+        Who takes over, and from whom.
+    """
+    order = np.argsort(losses)  # NaN comes last
+    n = max(round(0.2 * len(losses)), 1)
+    if len(losses) < 2:
+        return []
+    return [(int(i), int(rng.choice(order[:n]))) for i in order[-n:]]
+
+
+@dataclass(frozen=True)
+class SuccessiveHalving:
+    """Random constant rates, of which the best third goes on at a ninth and a third of the way.
+
+    They are compared by validation loss. Rates are as many as the budget allows; less is left
+    over than one more would take, promotions included.
+
+    Reference:
+        K. Jamieson and A. Talwalkar, AISTATS 2016; η = 3 as in L. Li et al., "Hyperband", JMLR
+        18, 2018. Trainings go on, they do not begin again.
+    """
+
+    eta: int = 3
+
+    anytime = False
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return "successive halving"
+
+    def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
+        """See :class:`Method`."""
+        rng = np.random.default_rng(derive_seed(seed, "halving"))
+        total = lab.training_steps
+        rungs = [max(total // self.eta**k, 1) for k in (2, 1, 0)]
+        n = 1
+        while _cost(n + 1, rungs, self.eta) <= budget * total:
+            n += 1
+        low, high = math.log(MIN_RATE), math.log(MAX_RATE)
+        rates = [math.exp(x) for x in rng.uniform(low, high, n).tolist()]
+        states: list[tuple[float, State | None]] = [(rate, None) for rate in rates]
+        for k, (first, end) in enumerate(zip([0, *rungs], rungs, strict=False)):
+            segment_seed = derive_seed(seed, "stage", k)
+            trained = [
+                (
+                    rate,
+                    lab.train(
+                        state,
+                        schedule("constant", rate, total),
+                        end - first,
+                        segment_seed,
+                        total // 2,
+                    ),
+                )
+                for rate, state in states
+            ]
+            if end < total:
+                losses = [lab.validate(state.model).loss for _, state in trained]
+                kept = np.argsort(losses)[: max(len(trained) // self.eta, 1)]
+                states = [trained[i] for i in kept]
+        for rate, state in trained:
+            yield lab.candidate(state, (rate,))
+
+
+def _cost(n: int, rungs: list[int], eta: int) -> int:
+    """Return the steps that n rates take."""
+    cost = 0
+    for first, end in zip([0, *rungs], rungs, strict=False):
+        cost += n * (end - first)
+        n = max(n // eta, 1)
+    return cost

@@ -1,0 +1,58 @@
+"""Averages of a network's weights over the steps of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from torch import nn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_swa_multi_avg_fn
+from torch.optim.swa_utils import update_bn
+
+
+Averaging = Literal["tail"]
+
+
+class TailAverage:
+    """The mean of the weights after each step of a training's second half.
+
+    The training is not changed by it. Statistics of batch normalisation are not averaged, because
+    those of the mean weights are others: they are measured anew.
+
+    Args:
+        model: The network that is trained.
+        n_steps: Number of steps T of the training. Averaged are the weights after the steps
+            T // 2 + 1 to T.
+
+    Reference:
+        P. Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization"
+        (SWA), UAI 2018, there with the weights after each epoch; tail averaging: P. Jain et al.,
+        "Parallelizing Stochastic Gradient Descent for Least Squares Regression", JMLR 18, 2018.
+    """
+
+    def __init__(self, model: nn.Module, n_steps: int) -> None:
+        self.trained = model
+        self._average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+        self._n_left_out = n_steps // 2
+        self._n_seen = 0
+
+    def update(self) -> None:
+        """Take the weights in that a step has come to."""
+        self._n_seen += 1
+        if self._n_seen > self._n_left_out:
+            self._average.update_parameters(self.trained)
+
+    def model(self, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
+        """Return the network with the mean weights so far, or as it is if there are none yet.
+
+        Args:
+            batches: Pairs that begin with training images, ``(b, channels, height, width)``, to
+                measure the statistics of batch normalisation with. Not looked at without it.
+        """
+        if self._n_seen <= self._n_left_out:
+            return self.trained
+        update_bn(batches, self._average.module)
+        module: nn.Module = self._average.module
+        return module
