@@ -22,6 +22,10 @@ from benchmarks.record import RESULTS
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 PresetOption = Annotated[Preset, typer.Option(help="How much is run.")]
+JobsOption = Annotated[int, typer.Option(help="Runs at a time.", min=1)]
+ReportOnlyOption = Annotated[
+    bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
+]
 OutOption = Annotated[Path, typer.Option(help="Where the JSON file and the picture go.")]
 
 
@@ -80,7 +84,7 @@ def coordination(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) 
 @app.command()
 def ablation(
     preset: PresetOption = Preset.smoke,
-    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
+    jobs: JobsOption = 2,
     out: OutOption = RESULTS,
 ) -> None:
     """Change one part of the sampler at a time, and see what it was worth."""
@@ -113,10 +117,8 @@ def samplers(
     ] = "",
     seeds: Annotated[int, typer.Option(help="Repetitions; 0: the preset's.", min=0)] = 0,
     trials: Annotated[int, typer.Option(help="Trials of a run; 0: the preset's.", min=0)] = 0,
-    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
-    ] = False,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
     hebo_python: Annotated[
         str,
         typer.Option(
@@ -161,10 +163,8 @@ def staged(
     methods: Annotated[
         str, typer.Option(help="Patterns of what is run, as 'staged*;PBT'; all, by default.")
     ] = "",
-    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
-    ] = False,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
     out: OutOption = RESULTS,
 ) -> None:
     """Compare staged training with tuned schedules; the same command goes on where it ended."""
@@ -184,10 +184,8 @@ def thesis(
         list[Part] | None, typer.Option(help="What to repeat; again for more. All, by default.")
     ] = None,
     preset: PresetOption = Preset.smoke,
-    jobs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 2,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing, report what is stored.")
-    ] = False,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
     out: OutOption = RESULTS,
 ) -> None:
     """Repeat the experiments of the thesis; the same command goes on where it ended."""

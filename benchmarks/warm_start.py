@@ -10,11 +10,9 @@ which in separate runs they would not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from dataclasses import dataclass
 import math
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +22,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from scipy import stats
-import torch
 
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
+from benchmarks.pool import run_all
 from benchmarks.record import Preset
 from benchmarks.record import Record
 from optuna_gamma.sampler import GammaBOSampler
@@ -41,6 +39,8 @@ TRIALS = 12
 """Trials a stage."""
 
 METHODS = ("cold", "warm")
+
+PROCESSES = 2
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,9 @@ class Chain:
         return float(np.interp(math.log(rate), np.log(self.rates), values))
 
 
-def measure(dataset: str, size: Size, seed: int) -> Chain:
-    """Train every rate of the grid at every stage."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    torch.set_num_threads(1)
+def measure(job: tuple[str, Size, int]) -> Chain:
+    """Train every rate of the grid at every stage, of a data set, a size and a seed."""
+    dataset, size, seed = job
     rates = np.geomspace(LOW, HIGH, size.rates).tolist()
     task = VisionTask(
         model="deep-conv",
@@ -114,7 +113,6 @@ def measure(dataset: str, size: Size, seed: int) -> Chain:
 
 def search(chain: Chain, seed: int, method: str) -> list[list[float]]:
     """Search stage by stage; return the best κ so far by stage and trial, (S, TRIALS)."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     best: list[list[float]] = []
     before: list[optuna.trial.FrozenTrial] = []
     for stage in range(len(chain.values)):
@@ -141,20 +139,19 @@ def run(preset: Preset, out: Path) -> None:
     """Measure the landscapes that are not stored yet, and search them."""
     size = SIZES[preset]
     store = out / "warm-start" / f"landscapes-{preset.value}.jsonl"
-    context = get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        chains = _chains(size, store, pool)
-        rows: list[dict[str, Any]] = []
-        curves = {}
-        for dataset in size.datasets:
-            own = [chain for chain in chains if chain.dataset == dataset]
-            jobs = [(c, s, m) for m in METHODS for c in own for s in range(size.repeats)]
-            found = np.array(list(pool.map(search, *zip(*jobs, strict=True), chunksize=4)))
-            # (method, chain, repeat, stage, trial); the first stage has no stage before it.
-            shape = (len(METHODS), len(own), size.repeats, size.stages, TRIALS)
-            regret = _regret(own, found.reshape(shape))[..., 1:, :]
-            curves[dataset] = regret.mean(axis=(1, 2, 3))
-            rows += _rows(dataset, regret)
+    chains = _chains(size, store)
+    searches = [(c, s, m) for m in METHODS for c in chains for s in range(size.repeats)]
+    results = dict(run_all(_search, list(enumerate(searches)), PROCESSES))
+    shape = (len(METHODS), len(chains), size.repeats, size.stages, TRIALS)
+    found = np.array([results[k] for k in range(len(searches))]).reshape(shape)
+    rows: list[dict[str, Any]] = []
+    curves = {}
+    for dataset in size.datasets:
+        own = [i for i, chain in enumerate(chains) if chain.dataset == dataset]
+        # The first stage has no stage before it.
+        regret = _regret([chains[i] for i in own], found[:, own])[..., 1:, :]
+        curves[dataset] = regret.mean(axis=(1, 2, 3))
+        rows += _rows(dataset, regret)
     record = Record(
         name=f"warm-start-{preset.value}",
         title="Regret of κ within a stage, as a share of the landscape's range above its median",
@@ -171,7 +168,12 @@ def run(preset: Preset, out: Path) -> None:
     record.save(out, _picture(curves))
 
 
-def _chains(size: Size, store: Path, pool: ProcessPoolExecutor) -> list[Chain]:
+def _search(job: tuple[int, tuple[Chain, int, str]]) -> tuple[int, list[list[float]]]:
+    number, search_ = job
+    return number, search(*search_)
+
+
+def _chains(size: Size, store: Path) -> list[Chain]:
     """Return the landscapes of a size; those that are not stored yet are measured and stored."""
     stored = [
         Chain(**{**row, "values": tuple(map(tuple, row["values"]))}) for row in read_lines(store)
@@ -179,13 +181,15 @@ def _chains(size: Size, store: Path, pool: ProcessPoolExecutor) -> list[Chain]:
     chains = [chain for chain in stored if _is_of(size, chain)]
     known = {(chain.dataset, chain.seed) for chain in chains}
     wanted = [(name, seed) for seed in range(size.seeds) for name in size.datasets]
-    missing = [pair for pair in wanted if pair not in known]
-    jobs = [pool.submit(measure, name, size, seed) for name, seed in missing]
-    for done, job in enumerate(jobs, start=1):
-        chains.append(job.result())
-        add_line(store, asdict(chains[-1]))
-        print(f"{done} of {len(jobs)} runs of the grid are done.", flush=True)
-    return [chain for chain in chains if (chain.dataset, chain.seed) in wanted]
+    missing = [(name, size, seed) for name, seed in wanted if (name, seed) not in known]
+    for done, chain in enumerate(run_all(measure, missing, PROCESSES), start=1):
+        chains.append(chain)
+        add_line(store, asdict(chain))
+        print(f"{done} of {len(missing)} runs of the grid are done.", flush=True)
+    return sorted(
+        (chain for chain in chains if (chain.dataset, chain.seed) in wanted),
+        key=lambda chain: (chain.dataset, chain.seed),
+    )
 
 
 def _is_of(size: Size, chain: Chain) -> bool:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import dataclass
 from functools import lru_cache
-import hashlib
-from importlib.metadata import version as package_version
 import json
 import math
 from pathlib import Path
 import time
 from typing import Any
-
-import torch
 
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
@@ -27,6 +23,7 @@ from benchmarks.staged.methods import PBT
 from benchmarks.staged.methods import Staged
 from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
+from benchmarks.version import version_of
 
 
 AnyMethod = Tuned | Staged | AutoLRS | PBT | SuccessiveHalving
@@ -99,19 +96,13 @@ _TINY = Problem("digits", n_train=200, n_valid=50, n_test=50, epochs=20)
 
 @lru_cache
 def version(method: AnyMethod) -> str:
-    """Hash what a tiny run of a method comes to, with the versions of the libraries.
+    """Return the version of the results that runs of a method have now."""
 
-    Not the sources: hours of training need not be repeated because a sentence was changed.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as where the runs are
-    try:
+    def tiny_run() -> list[object]:
         report = Job(_TINY, method, (4,), 0).run()["reports"][0]
-    finally:
-        torch.set_num_threads(threads)
-    seen = [report["epochs"], *(f"{report[kind]['valid'][0]:.3f}" for kind in KINDS)]
-    digest = hashlib.sha256(repr(seen).encode()).hexdigest()[:6]
-    return f"torch-{package_version('torch')}+optuna-{package_version('optuna')}+{digest}"
+        return [report["epochs"], *(f"{report[kind]['valid'][0]:.3f}" for kind in KINDS)]
+
+    return version_of(tiny_run)
 
 
 class Store:

@@ -177,7 +177,7 @@ class Staged:
         """See :class:`Method`."""
         total = lab.training_steps
         n_stages = max(total // (self.stage_steps or lab.epoch_steps), 1)
-        ends = [total * (k + 1) // n_stages for k in range(n_stages)]
+        ends = _equal_parts(total, n_stages)
         kind = "averaged" if self.averaging else "raw"
         last: list[Candidate] = []
 
@@ -249,14 +249,11 @@ class PBT:
     def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
         """See :class:`Method`."""
         rng = np.random.default_rng(derive_seed(seed, "pbt"))
-        low, high = math.log(MIN_RATE), math.log(MAX_RATE)
-        rates: list[tuple[float, ...]] = [
-            (math.exp(x),) for x in rng.uniform(low, high, budget).tolist()
-        ]
+        rates: list[tuple[float, ...]] = [(rate,) for rate in _random_rates(budget, rng)]
         members: list[State | None] = [None] * budget
         total = lab.training_steps
         n_intervals = min(self.intervals, total)
-        ends = [total * (k + 1) // n_intervals for k in range(n_intervals)]
+        ends = _equal_parts(total, n_intervals)
         for k, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
             trained: list[State] = []
             for i, member in enumerate(members):
@@ -328,9 +325,7 @@ class SuccessiveHalving:
         n = 1
         while _cost(n + 1, rungs, self.eta) <= budget * total:
             n += 1
-        low, high = math.log(MIN_RATE), math.log(MAX_RATE)
-        rates = [math.exp(x) for x in rng.uniform(low, high, n).tolist()]
-        states: list[tuple[float, State | None]] = [(rate, None) for rate in rates]
+        states: list[tuple[float, State | None]] = [(rate, None) for rate in _random_rates(n, rng)]
         for k, (first, end) in enumerate(zip([0, *rungs], rungs, strict=False)):
             segment_seed = derive_seed(seed, "stage", k)
             trained = [
@@ -352,6 +347,16 @@ class SuccessiveHalving:
                 states = [trained[i] for i in kept]
         for rate, state in trained:
             yield lab.candidate(state, (rate,))
+
+
+def _random_rates(n: int, rng: np.random.Generator) -> list[float]:
+    """Draw rates, uniform in their logarithm."""
+    return [math.exp(x) for x in rng.uniform(math.log(MIN_RATE), math.log(MAX_RATE), n).tolist()]
+
+
+def _equal_parts(total: int, n: int) -> list[int]:
+    """Return where each of n parts of as many steps ends, the last ones a step longer."""
+    return [total * (k + 1) // n for k in range(n)]
 
 
 def _cost(n: int, rungs: list[int], eta: int) -> int:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-import hashlib
-from importlib.metadata import version as package_version
 from typing import cast
 
 import optuna
 from optuna.trial import FixedTrial
-import torch
 from torch.nn import functional as F
 
 from benchmarks.thesis.jobs import OnlyStage
@@ -20,6 +17,7 @@ from benchmarks.thesis.jobs import Trainings
 from benchmarks.thesis.setting import BAYESIAN
 from benchmarks.thesis.setting import grid
 from benchmarks.thesis.setting import Images
+from benchmarks.version import version_of
 from optuna_gamma.staged import Stage
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
@@ -30,21 +28,15 @@ _TINY = Images("digits", "deep-conv", n_train=100, n_valid=50, n_test=50)
 
 @lru_cache
 def version() -> str:
-    """Hash what some tiny runs come to, with the versions of the libraries.
+    """Return the version of the results that runs have now."""
+    return version_of(_tiny_runs)
 
-    Not the sources: an hour of training need not be repeated because a sentence was changed.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as where the runs are
-    try:
-        staged = StagedRun(_TINY, "gamma", "κ improved", trials=3, reported=(2,), seed=0).run()
-        trained = Trainings(_TINY, 1, 0, (0.05,)).run()["trainings"][0]
-        losses = [staged["stages"][0]["test"]["loss"], trained[1], _train_keras_cifar()]
-        seen = [*(f"{loss:.3f}" for loss in losses), *map(_search, BAYESIAN)]
-    finally:
-        torch.set_num_threads(threads)
-    digest = hashlib.sha256(repr(seen).encode()).hexdigest()[:6]
-    return f"torch-{package_version('torch')}+optuna-{package_version('optuna')}+{digest}"
+
+def _tiny_runs() -> list[str]:
+    staged = StagedRun(_TINY, "gamma", "κ improved", trials=3, reported=(2,), seed=0).run()
+    trained = Trainings(_TINY, 1, 0, (0.05,)).run()["trainings"][0]
+    losses = [staged["stages"][0]["test"]["loss"], trained[1], _train_keras_cifar()]
+    return [*(f"{loss:.3f}" for loss in losses), *map(_search, BAYESIAN)]
 
 
 def _train_keras_cifar() -> float:

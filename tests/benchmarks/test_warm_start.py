@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 import json
 import math
 from pathlib import Path
@@ -36,7 +35,7 @@ def test_the_command_measures_a_landscape_once(
 ) -> None:
     # Processes of their own would import PyTorch for most of the test's time.
     monkeypatch.setattr(
-        warm_start, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(1)
+        warm_start, "run_all", lambda function, jobs, processes: map(function, jobs)
     )
     command = ["warm-start", "--preset", "smoke", "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
