@@ -193,7 +193,7 @@ class StagedStudy:
                 deadline=float("inf") if timeout is None else started + timeout,
                 callbacks=tuple(callbacks),
                 catch=(catch,) if isinstance(catch, type) else tuple(catch),
-                make_sampler=self._make_sampler,
+                make_sampler=self._stage_sampler,
                 pruner=self._pruner,
                 on_progress=bar.update,
             )
@@ -215,7 +215,14 @@ class StagedStudy:
         n_promoted = len(self.schedule)
         return self._run.collect(n_promoted, self._run.ledger(n_promoted), dry_run=dry_run)
 
-    def _make_sampler(self, seed: int, before: Sequence[FrozenTrial]) -> BaseSampler:
+    def _stage_sampler(self, stage: int, seed: int) -> BaseSampler:
+        if not self._warm_start or stage == 0:
+            return self._make_sampler(seed)
+        before = self._run.ledger(stage - 1)
+        assert before is not None
+        return self._make_sampler(seed, before.trials)
+
+    def _make_sampler(self, seed: int, before: Sequence[FrozenTrial] = ()) -> BaseSampler:
         from optuna_gamma.sampler import GammaBOSampler
 
         if self._sampler is None:
@@ -227,7 +234,7 @@ class StagedStudy:
             sampler = self._sampler(seed)
         if not isinstance(sampler, BaseSampler):
             raise TypeError(f"`sampler` must return an Optuna sampler, but returned {sampler!r}.")
-        if self._warm_start and isinstance(sampler, GammaBOSampler):
+        if before and isinstance(sampler, GammaBOSampler):
             return sampler.with_source_trials(before)
         return sampler
 

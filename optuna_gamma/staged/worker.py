@@ -9,7 +9,6 @@ losers deleted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Sequence
 import copy
 from dataclasses import dataclass
 import math
@@ -58,8 +57,8 @@ class Task:
         deadline: When to begin no further trial, in seconds of :func:`time.monotonic`.
         callbacks: Called after each trial.
         catch: Exceptions that fail a trial and let the run go on.
-        make_sampler: Returns a trial's sampler from the seed derived for that trial and the trials
-            of the stage before.
+        make_sampler: Returns a trial's sampler from the stage's number and the seed derived for
+            that trial.
         pruner: Pruner of the studies.
         on_progress: Called with the stage's number and ledger whenever it may have changed.
     """
@@ -69,7 +68,7 @@ class Task:
     deadline: float
     callbacks: tuple[Callback, ...]
     catch: tuple[type[Exception], ...]
-    make_sampler: Callable[[int, Sequence[FrozenTrial]], BaseSampler]
+    make_sampler: Callable[[int, int], BaseSampler]
     pruner: BasePruner | None
     on_progress: Callable[[int, Ledger], None]
 
@@ -100,7 +99,6 @@ class Worker:
         self._interrupt = interrupt
         self._claims = Claims(run, task.plan)
         self._stopped = False
-        self._finished: dict[int, Sequence[FrozenTrial]] = {}
 
     def work(self) -> None:
         """Work until all stages are promoted, or until asked to stop.
@@ -187,16 +185,6 @@ class Worker:
                 # Workers that woke up together should not stay together.
                 time.sleep(delay * random.uniform(0.5, 1.0))
 
-    def _before(self, number: int) -> Sequence[FrozenTrial]:
-        """Return the trials of the stage before, which is finished and does not change."""
-        if number == 0:
-            return ()
-        if number not in self._finished:
-            ledger = self._run.ledger(number - 1)
-            assert ledger is not None
-            self._finished = {number: ledger.trials}
-        return self._finished[number]
-
     def _run_trial(self, number: int, frozen: FrozenTrial, lease: Lease) -> None:
         storage, trial_id = self._run.storage, frozen._trial_id
         seed = self._run.identity.seed
@@ -211,8 +199,7 @@ class Worker:
                     study_name=self._run.study_name(number),
                     storage=storage,
                     sampler=self._task.make_sampler(
-                        derive_seed(seed, "trial", number, frozen.number),
-                        self._before(number),
+                        number, derive_seed(seed, "trial", number, frozen.number)
                     ),
                     pruner=self._task.pruner,
                 )
