@@ -138,7 +138,7 @@ def train(
         typer.Option(
             min=1,
             help="Images to choose rates by, taken from the training images. Default: a sixth of "
-            "them, but at most twice --n-train.",
+            "them, but at most 5,000 and at most twice --n-train.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

@@ -23,6 +23,10 @@ from optuna_gamma.vision.sources import PATH_SOURCES
 from optuna_gamma.vision.sources import SOURCES
 
 
+_MAX_VALID = 5_000
+"""Validation images of a large data set: an accuracy of 99 % is then known to 0.14 %."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images and labels, ready to train with.
@@ -95,7 +99,7 @@ def load_dataset(
             ``OPTUNA_GAMMA_DATA``, else ``optuna-gamma`` in the user's cache folder.
         n_train: Number of images to train with. Default: all that validation leaves.
         n_valid: Number of images to validate with. Default: a sixth of the source's training
-            images (10,000 of MNIST's 60,000), but at most twice ``n_train``.
+            images, but at most 5,000 and at most twice ``n_train``.
         seed: Seed of the split.
 
     Returns:
@@ -319,7 +323,7 @@ def _choose(
             f"{labels[counts.argmin()].item()!r}."
         )
     if n_valid is None:
-        n_valid = len(y) // 6
+        n_valid = min(len(y) // 6, _MAX_VALID)
         if n_train is not None:
             n_valid = min(n_valid, 2 * n_train, max(len(y) - n_train, len(labels)))
     if n_train is None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import pytest
 import torch
 
+from optuna_gamma.vision import create_dataset
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision.sources import DATA_VARIABLE
@@ -89,6 +90,13 @@ def test_split_depends_on_the_seed_alone() -> None:
 def test_default_sizes(given: dict[str, int], expected: tuple[int, int]) -> None:
     data = load_dataset("digits", **given)  # type: ignore[arg-type]
     assert (len(data.train[1]), len(data.valid[1])) == expected
+
+
+def test_default_sizes_of_a_large_data_set() -> None:
+    images = torch.rand(40_000, 1, 2, 2)
+    labels = torch.arange(40_000) % 2
+    data = create_dataset(train=(images, labels), test=(1 - images[:2], labels[:2]))
+    assert (len(data.train[1]), len(data.valid[1])) == (35_000, 5_000)
 
 
 def test_normalised_by_the_training_images_alone(tmp_path: Path) -> None:
