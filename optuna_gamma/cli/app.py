@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from optuna_gamma.cli.options import Averaging
+from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import Objective
 from optuna_gamma.cli.options import Optimizer
+from optuna_gamma.cli.options import parse_numbers
 from optuna_gamma.cli.options import parse_setting
 from optuna_gamma.cli.options import Sampler
 from optuna_gamma.cli.options import Setting
@@ -67,6 +69,13 @@ def _setting(name: str, text: str) -> Setting:
         raise typer.BadParameter(str(error), param_hint=name) from error
 
 
+def _numbers(name: str, text: str) -> Numbers:
+    try:
+        return parse_numbers(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
+
+
 @app.command(epilog=_EXAMPLES)
 def train(
     dataset: Annotated[
@@ -89,15 +98,21 @@ def train(
         int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
     ] = 3,
     trials: Annotated[
-        int,
-        typer.Option(min=1, help="Candidates tried in each stage.", rich_help_panel=_BUDGET),
-    ] = 12,
-    epochs_per_stage: Annotated[
-        int | None,
+        str,
         typer.Option(
-            min=1,
-            help="Epochs of each trial. Default: as many as make 250 steps; rates that are "
-            "chosen by what a short stage gains are too small.",
+            help="Candidates tried in each stage; several numbers take turns. A stage of one "
+            "trains on with what was chosen before it: 6,1 searches in every second stage.",
+            metavar="N[,N…]",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = "12",
+    epochs_per_stage: Annotated[
+        str | None,
+        typer.Option(
+            help="Epochs of each trial; several numbers take turns. Default: as many as make 250 "
+            "steps, as rates that are chosen by what a short stage gains are too small; where a "
+            "stage trains on, as many as were searched before it.",
+            metavar="N[,N…]",
             rich_help_panel=_BUDGET,
         ),
     ] = None,
@@ -282,8 +297,10 @@ def train(
         dataset=dataset,
         model=model,
         stages=stages,
-        trials=trials,
-        epochs_per_stage=epochs_per_stage,
+        trials=_numbers("--trials", trials),
+        epochs_per_stage=None
+        if epochs_per_stage is None
+        else _numbers("--epochs-per-stage", epochs_per_stage),
         sampler=sampler,
         objective=objective,
         lr_min=lr_min if lr_min is not None else 1e-4 if optimizer == "adamw" else 1e-3,

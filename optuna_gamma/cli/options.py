@@ -28,6 +28,9 @@ Averaging = Literal["none", "tail"]
 Setting = float | tuple[float, float]
 """A number, or the ends of an interval that is searched."""
 
+Numbers = int | tuple[int, ...]
+"""A number of every stage, or several that the stages take in turns."""
+
 SETTINGS = ("momentum", "weight_decay", "batch_size", "dropout")
 """What may be searched beside the learning rate."""
 
@@ -41,8 +44,8 @@ class TrainOptions:
     dataset: str
     model: str
     stages: int
-    trials: int
-    epochs_per_stage: int | None
+    trials: Numbers
+    epochs_per_stage: Numbers | None
     sampler: Sampler
     objective: Objective
     lr_min: float
@@ -132,6 +135,23 @@ def parse_setting(text: str) -> Setting:
     if not ends[0] < ends[1]:
         raise ValueError(f"In {text!r} the first number must be the smaller one.")
     return ends
+
+
+def parse_numbers(text: str) -> Numbers:
+    """Read one whole number or several.
+
+    >>> parse_numbers("12"), parse_numbers("6,1")
+    (12, (6, 1))
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError(
+            f"{text!r} is neither a whole number of at least 1 nor several, such as 6,1."
+        )
+    return tuple(numbers) if len(numbers) > 1 else numbers[0]
 
 
 def _number(text: str) -> float:

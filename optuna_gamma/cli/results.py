@@ -121,7 +121,7 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
             "validation": [stage["valid"]["accuracy"] for stage in stages],
             "test": [stage["test"] and stage["test"]["accuracy"] for stage in stages],
         },
-        epochs_per_stage=task.epochs_per_stage,
+        epochs=[task.epochs_per_stage[k] for k in range(len(stages))],
     )
     write(schedule_file, _png(picture))
     return files
@@ -133,7 +133,7 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         options,
         dataset=_absolute(options.dataset),
         data=options.data and options.data.expanduser().absolute(),
-        epochs_per_stage=task.epochs_per_stage,
+        epochs_per_stage=task.epochs_per_stage.plain,
         n_train=len(task.data.train[0]),
         n_valid=len(task.data.valid[0]),
         threads=torch.get_num_threads(),  # the last bits of a result depend on it
@@ -187,8 +187,8 @@ def _metrics(
     valid: ClassificationMetrics,
     test: ClassificationMetrics,
 ) -> dict[str, Any]:
-    trials = [trial for study in staged.studies for trial in study.get_trials(deepcopy=False)]
-    finished = [trial for trial in trials if trial.state.is_finished()]
+    stages = [study.get_trials(deepcopy=False) for study in staged.studies]
+    finished = [trial for trials in stages for trial in trials if trial.state.is_finished()]
     return {
         "schema_version": METRICS_SCHEMA_VERSION,
         "stages": [
@@ -206,8 +206,11 @@ def _metrics(
             for split, metrics in (("valid", valid), ("test", test))
         },
         "classes": task.data.classes,
-        "epochs_spent": len(finished) * task.epochs_per_stage,
-        "epochs_kept": len(staged.schedule) * task.epochs_per_stage,
+        "epochs_spent": sum(
+            task.epochs_per_stage[stage] * sum(t.state.is_finished() for t in trials)
+            for stage, trials in enumerate(stages)
+        ),
+        "epochs_kept": task.epochs_per_stage.total(0, len(staged.schedule)),
         "seconds": round(sum(trial.system_attrs.get(SECONDS_KEY, 0.0) for trial in finished), 3),
         "seed": staged.seed,
         "fingerprint": task.fingerprint,

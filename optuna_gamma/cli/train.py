@@ -17,6 +17,7 @@ import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from optuna_gamma.cli.options import in_options
+from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.results import print_table
@@ -29,6 +30,7 @@ from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.database import explaining
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.settings import check_setting
@@ -39,6 +41,9 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 # What a rate gains in a short stage is mostly that it does not shake the weights: the best one
 # looks small, and the network starves (Wu et al., ICLR 2018).
 _STEPS_PER_STAGE = 250
+
+_SHOWN = 6
+"""How many stages are listed, trials × epochs, where they differ."""
 
 # GPSampler and TPESampler start with 10 by default: all of a stage, or nearly so.
 _STARTUP_TRIALS = 4
@@ -172,10 +177,18 @@ def _suggest(trial: optuna.Trial, options: TrainOptions) -> dict[str, float]:
     return settings
 
 
-def _epochs(options: TrainOptions, n_train: int) -> int:
+def _epochs(options: TrainOptions, n_train: int) -> Numbers:
+    """Return the epochs of a trial where none are given; see ``--epochs-per-stage``."""
     _, largest = options.searched.get("batch_size", (0, options.batch_size))
     steps = math.ceil(n_train / largest)  # type: ignore[operator]
-    return math.ceil(_STEPS_PER_STAGE / steps)
+    epochs = math.ceil(_STEPS_PER_STAGE / steps)
+    trials = PerStage.of("trials", options.trials)
+    if len(trials.numbers) == 1:
+        return epochs
+    return tuple(
+        epochs * trials[stage - 1] if trials[stage] == 1 else epochs
+        for stage in range(len(trials.numbers))
+    )
 
 
 def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None:
@@ -226,7 +239,8 @@ def _sampler(
 
 
 def _grid(options: TrainOptions) -> list[dict[str, float]]:
-    rates = np.geomspace(options.lr_min, options.lr_max, options.trials)
+    n_rates = max(PerStage.of("trials", options.trials).numbers)
+    rates = np.geomspace(options.lr_min, options.lr_max, n_rates)
     return [{"lr": rate} for rate in rates.tolist()]
 
 
@@ -251,20 +265,16 @@ class _Follower:
         """Say what will be done."""
         self.measure_promoted()
         options, task, data = self._options, self._task, self._task.data
-        stages, trials, epochs = options.stages, options.trials, task.epochs_per_stage
         n_train, n_valid, n_test = (len(y) for _, y in (data.train, data.valid, data.test))
         self._tell(
             f"{data.name}: {n_train:,} images to train, {n_valid:,} to validate, {n_test:,} to "
             f"test; {data.n_classes} classes; {options.model} on {task.device}"
         )
-        self._tell(
-            f"Epochs in total: {stages} stages × {trials} trials × {epochs} = "
-            f"{stages * trials * epochs:,}, of which {stages * epochs:,} are kept"
-        )
+        self._tell(f"Epochs in total: {_total(options, task)}")
         remaining = self._remaining()
         if remaining == 0:
             self._tell(f"{options.out} holds this run, finished")
-        elif remaining < stages * trials:
+        elif remaining < PerStage.of("trials", options.trials).total(0, options.stages):
             self._tell(f"{options.out} holds this run: it goes on, {remaining} trials are left")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
@@ -322,11 +332,25 @@ class _Follower:
             for study in self._staged.studies[n_promoted:]
             for trial in study.get_trials(deepcopy=False)
         )
-        return max((self._options.stages - n_promoted) * self._options.trials - n_finished, 0)
+        n_trials = PerStage.of("trials", self._options.trials)
+        return max(n_trials.total(n_promoted, self._options.stages) - n_finished, 0)
 
     def _tell(self, line: str) -> None:
         if not self._options.quiet:
             tqdm.write(line, file=sys.stderr)  # leaves the progress bar whole
+
+
+def _total(options: TrainOptions, task: VisionTask) -> str:
+    """Say how many epochs a run takes, and how they come about."""
+    trials, epochs = PerStage.of("trials", options.trials), task.epochs_per_stage
+    stages = range(options.stages)
+    if len(trials.numbers) == len(epochs.numbers) == 1:
+        parts = f"{len(stages)} stages × {trials[0]} trials × {epochs[0]}"
+    else:
+        parts = " + ".join(f"{trials[k]} × {epochs[k]}" for k in stages[:_SHOWN])
+        parts += " + …" if len(stages) > _SHOWN else ""
+    total = sum(trials[k] * epochs[k] for k in stages)
+    return f"{parts} = {total:,}, of which {epochs.total(0, len(stages)):,} are kept"
 
 
 def _duration(seconds: float) -> str:

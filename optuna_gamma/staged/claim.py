@@ -22,6 +22,7 @@ from optuna_gamma.staged.ledger import Ledger
 from optuna_gamma.staged.ledger import Parent
 from optuna_gamma.staged.ledger import RECORD_KEY
 from optuna_gamma.staged.ledger import TrialRecord
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.staged.run import Run
 
 
@@ -40,30 +41,33 @@ class Plan:
     Attributes:
         n_stages: Stages of the run.
         n_trials: Trials of each stage, of all workers together.
-        enqueue: Parameters of the first trials of each stage.
+        enqueue: Parameters of the first trials of each stage that searches.
         fingerprint: What the objective says that it is, if it does.
     """
 
     n_stages: int
-    n_trials: int
+    n_trials: PerStage
     enqueue: tuple[Mapping[str, Any], ...] = ()
     fingerprint: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n_stages", "n_trials"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"`{name}` must be an int, but got {value!r}.")
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+        if isinstance(self.n_stages, bool) or not isinstance(self.n_stages, int):
+            raise TypeError(f"`n_stages` must be an int, but got {self.n_stages!r}.")
+        if self.n_stages < 1:
+            raise ValueError(f"`n_stages` must be at least 1, but got {self.n_stages}.")
         for params in self.enqueue:
             if not isinstance(params, Mapping):
                 raise TypeError(f"`enqueue` must hold dicts of parameters, but got {params!r}.")
-        if len(self.enqueue) > self.n_trials:
+        fewest = min(self.n_trials[k] for k in range(self.n_stages) if self.searches(k))
+        if len(self.enqueue) > fewest:
             raise ValueError(
-                f"`enqueue` holds {len(self.enqueue)} parameter sets, but a stage has "
-                f"{self.n_trials} trials: give an `n_trials` of at least {len(self.enqueue)}."
+                f"`enqueue` holds {len(self.enqueue)} parameter sets, but a stage has {fewest} "
+                f"trials: give an `n_trials` of at least {len(self.enqueue)}."
             )
+
+    def searches(self, stage: int) -> bool:
+        """Whether a stage chooses parameters, and does not go on with those chosen before it."""
+        return stage == 0 or self.n_trials[stage] > 1
 
 
 class Claims:
@@ -120,19 +124,20 @@ class Claims:
         # While it is held and unfinished, the trial can still extend the stage.
         extended = replace(
             record,
-            n_trials=max(record.n_trials, self._plan.n_trials),
+            n_trials=max(record.n_trials, self._plan.n_trials[stage]),
             n_stages=max(record.n_stages, self._plan.n_stages),
         )
         if extended != record:
             storage.set_trial_system_attr(trial_id, RECORD_KEY, extended.to_json())
-        return self._enqueue(storage.get_trial(trial_id), ledger.rank(trial.number)), lease
+        rank = ledger.rank(trial.number)
+        return self._enqueue(stage, storage.get_trial(trial_id), rank), lease
 
     def _append(self, stage: int, ledger: Ledger) -> Claim | None:
         storage = self._run.storage
         lease = Lease.new()
         record = TrialRecord(
             run=self._run.identity.id,
-            n_trials=max(self._plan.n_trials, ledger.budget),
+            n_trials=max(self._plan.n_trials[stage], ledger.budget),
             n_stages=max(self._plan.n_stages, ledger.n_stages),
             parent=self._parent(stage),
             fingerprint=None if stage > 0 or ledger.trials else self._plan.fingerprint,
@@ -157,7 +162,7 @@ class Claims:
                 self._park(trial_id)
         if trial is None or now is None:
             return None
-        return self._enqueue(trial, now.rank(trial.number)), lease
+        return self._enqueue(stage, trial, now.rank(trial.number)), lease
 
     def _park(self, trial_id: int) -> None:
         self._run.storage.set_trial_state_values(trial_id, TrialState.WAITING)
@@ -168,10 +173,13 @@ class Claims:
         promoted = self._run.promoted(stage)[-1]
         return Parent(stage - 1, promoted.number, str(checkpoint_of(promoted)))
 
-    def _enqueue(self, trial: FrozenTrial, rank: int | None) -> FrozenTrial:
-        if rank is None or rank >= len(self._plan.enqueue):
+    def _enqueue(self, stage: int, trial: FrozenTrial, rank: int | None) -> FrozenTrial:
+        if not self._plan.searches(stage):
+            params = dict(self._run.promoted(stage)[-1].params)
+        elif rank is None or rank >= len(self._plan.enqueue):
             return trial
-        params = dict(self._plan.enqueue[rank])
+        else:
+            params = dict(self._plan.enqueue[rank])
         there = trial.system_attrs.get("fixed_params")
         # A trial that was begun without keeps what it has. One that was begun with others has them
         # corrected, as far as it had not come to them.

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm  # type: ignore[import-untyped]
 from tqdm.contrib.logging import logging_redirect_tqdm  # type: ignore[import-untyped]
 
 from optuna_gamma.staged.ledger import Ledger
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.staged.run import Run
 
 
@@ -19,11 +20,11 @@ class Progress:
     Args:
         run: The run.
         n_stages: Stages of the run.
-        n_trials: Trials of each stage that is not finished.
+        n_trials: Trials of the stages that are not finished.
         is_shown: Whether to show anything.
     """
 
-    def __init__(self, run: Run, n_stages: int, n_trials: int, is_shown: bool) -> None:
+    def __init__(self, run: Run, n_stages: int, n_trials: PerStage, is_shown: bool) -> None:
         self._run = run
         self._n_stages = n_stages
         self._n_trials = n_trials
@@ -40,7 +41,7 @@ class Progress:
             for stage in range(self._stage):
                 ledger = self._run.ledger(stage)
                 self._done += ledger.budget if ledger is not None else 0
-            total = self._done + max(0, self._n_stages - self._stage) * self._n_trials
+            total = self._done + self._n_trials.total(self._stage, self._n_stages)
             self._bar = self._resources.enter_context(
                 tqdm(total=total, initial=self._done, unit="trial")
             )
@@ -63,6 +64,5 @@ class Progress:
         if ledger.best is not None:
             text += f", best trial: {ledger.best.number}, best value: {ledger.best.value:.6g}"
         self._bar.set_description(text, refresh=False)
-        self._bar.update(
-            self._done + (stage - self._stage) * self._n_trials + finished - self._bar.n
-        )
+        before = self._done + self._n_trials.total(self._stage, stage)
+        self._bar.update(before + finished - self._bar.n)

@@ -31,6 +31,7 @@ from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.identity import as_json
 from optuna_gamma.staged.identity import RunIdentity
 from optuna_gamma.staged.interrupt import Interrupt
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.staged.progress import Progress
 from optuna_gamma.staged.run import Run
 from optuna_gamma.staged.schedule import StagedSchedule
@@ -115,7 +116,7 @@ class StagedStudy:
         self,
         objective: Objective,
         n_stages: int,
-        n_trials: int,
+        n_trials: int | Sequence[int],
         timeout: float | None = None,
         callbacks: Iterable[Callback] = (),
         catch: Iterable[type[Exception]] | type[Exception] = (),
@@ -142,16 +143,19 @@ class StagedStudy:
                 from ``stage.load()``, trains, calls ``stage.save(trial, state)`` and returns the
                 value to optimize.
             n_stages: Stages of the run. A later call may give more, not fewer.
-            n_trials: Trials of each stage, of all workers together. A later call may give more,
-                not fewer; a stage whose trials are all finished keeps its number.
+            n_trials: Trials of each stage, of all workers together; or several numbers, which the
+                stages take in turns. A stage of one trial, after the first, searches nothing: it
+                goes on with the parameters promoted before it. So with ``(6, 1)`` every second
+                stage trains on with what the six trials before it have found. A later call may
+                give more, not fewer; a stage whose trials are all finished keeps its number.
             timeout: Begin no further trial after this many seconds.
             callbacks: Called after each trial with its study and the finished
                 :class:`~optuna.trial.FrozenTrial`.
             catch: Exceptions that fail a trial and let the run go on.
             show_progress_bar: Whether to show a bar over all trials, with the best value.
-            enqueue: Parameters that the trials of *every* stage take, in this order, before the
-                sampler proposes. A grid is an ``enqueue`` of all its points with ``n_trials``
-                their number.
+            enqueue: Parameters that the trials of *every* stage that searches take, in this order,
+                before the sampler proposes. A grid is an ``enqueue`` of all its points with
+                ``n_trials`` their number.
 
         Raises:
             TypeError: If an argument has the wrong type, the objective returns no number, or it
@@ -181,11 +185,11 @@ class StagedStudy:
             self._make_sampler(0, [create_trial(value=0.0)])
         said = getattr(objective, "fingerprint", None)
         fingerprint = as_json(said) if isinstance(said, Mapping) else None
-        plan = Plan(n_stages, n_trials, tuple(enqueue or ()), fingerprint)
+        plan = Plan(n_stages, PerStage.of("n_trials", n_trials), tuple(enqueue or ()), fingerprint)
         with (
             explaining(),
             Interrupt() as interrupt,
-            Progress(self._run, n_stages, n_trials, show_progress_bar) as bar,
+            Progress(self._run, n_stages, plan.n_trials, show_progress_bar) as bar,
         ):
             task = Task(
                 objective=objective,

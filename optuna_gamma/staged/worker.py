@@ -116,20 +116,21 @@ class Worker:
                 return
 
     def _check_plan(self) -> None:
-        # The budget never shrinks from one stage to the next, so the last stage has the largest.
-        for number in reversed(range(len(self._run.promoted()) + 1)):
+        plan = self._task.plan
+        for number in range(len(self._run.promoted()) + 1):
             ledger = self._run.ledger(number)
             if ledger is None or not ledger.trials:
                 continue
-            for name, there in (("n_stages", ledger.n_stages), ("n_trials", ledger.budget)):
-                given = getattr(self._task.plan, name)
+            for name, there, given in (
+                ("n_stages", ledger.n_stages, plan.n_stages),
+                ("n_trials", ledger.budget, plan.n_trials[number]),
+            ):
                 if given < there:
                     raise ValueError(
                         f"The run was begun with `{name}` = {there}, but {given} was given. A run "
                         f"can be extended but not cut short: give at least {there}, or begin "
                         "another run with another `directory` and `study_name`."
                     )
-            return
 
     def _check_objective(self) -> None:
         there, given = self._run.fingerprint(), self._task.plan.fingerprint
@@ -162,7 +163,7 @@ class Worker:
                     f"value: {ledger.promoted.value} and parameters: {ledger.promoted.params}."
                 )
                 return True
-            if ledger.is_spent and self._task.plan.n_trials <= ledger.budget:
+            if ledger.is_spent and self._task.plan.n_trials[number] <= ledger.budget:
                 raise _nothing_to_promote(number, ledger)
             n_finished = len(ledger.trials) - len(ledger.unfinished)
             if n_finished != collected:  # listing a bucket takes its time

@@ -58,7 +58,7 @@ def schedule_picture(
     rates: Sequence[float],
     tried: Sequence[Sequence[float]],
     accuracies: Mapping[str, Sequence[float | None]],
-    epochs_per_stage: int,
+    epochs: Sequence[int],
 ) -> Figure:
     """Draw the learned schedule: the chosen learning rates above, what they gave below.
 
@@ -67,14 +67,14 @@ def schedule_picture(
         tried: The learning rates of all trials of each stage.
         accuracies: Accuracy after each stage in [0, 1], by the name of the split; :obj:`None`
             where it is not known.
-        epochs_per_stage: Number of epochs in a stage.
+        epochs: Number of epochs of each stage.
 
     Returns:
         The figure, which belongs to no window.
     """
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    edges = epochs_per_stage * np.arange(len(rates) + 1)
+    edges = np.cumsum([0, *epochs])
     for start, stop, candidates in zip(edges[:-1], edges[1:], tried, strict=True):
         x = np.full(len(candidates), (start + stop) / 2)
         label = "tried" if start == 0 else None

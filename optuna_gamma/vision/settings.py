@@ -22,7 +22,7 @@ def check_setting(name: str, value: Any) -> None:
     """Refuse a value that no network can be trained with."""
     if name == "dropout" and value is None:  # the network's own
         return
-    if name in ("batch_size", "epochs_per_stage"):
+    if name == "batch_size":
         possible, expected = isinstance(value, int) and value >= 1, "an int of at least 1"
     elif not isinstance(value, float | int | np.number):
         possible, expected = False, "a number"

@@ -19,6 +19,7 @@ from torch import nn
 
 from optuna_gamma.objective import kappa
 from optuna_gamma.staged.claim import FAILURE_KEY
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision.augmentation import Augmentation
 from optuna_gamma.vision.averaging import Averaging
 from optuna_gamma.vision.averaging import TailAverage
@@ -74,7 +75,9 @@ class VisionTask:
         space: What a trial searches: a function from the trial to a dictionary with ``"lr"`` and,
             if they are searched too, ``"momentum"``, ``"weight_decay"``, ``"batch_size"`` and
             ``"dropout"``.
-        epochs_per_stage: Number of epochs a trial trains.
+        epochs_per_stage: Number of epochs a trial trains; or several, which the stages take in
+            turns, as with ``n_trials`` of
+            :meth:`~optuna_gamma.staged.StagedStudy.optimize`.
         batch_size: Number of images in a batch, unless ``space`` gives it.
         optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD in [0, 1), unless ``space`` gives it.
@@ -99,7 +102,7 @@ class VisionTask:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
-        TypeError: If ``space`` is no function.
+        TypeError: If ``space`` is no function, or ``epochs_per_stage`` no int and no ints.
         ValueError: If an argument is outside its range or contradicts another, the model is
             unknown or cannot take the images, or there is no such device.
 
@@ -124,7 +127,7 @@ class VisionTask:
         model: str | Callable[[tuple[int, int, int], int], nn.Module],
         data: Dataset,
         space: Callable[[optuna.Trial], Mapping[str, float]],
-        epochs_per_stage: int = 1,
+        epochs_per_stage: int | Sequence[int] = 1,
         batch_size: int = 50,
         optimizer: Optimizer = "sgd",
         momentum: float = 0.0,
@@ -137,7 +140,6 @@ class VisionTask:
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:
-        check_setting("epochs_per_stage", epochs_per_stage)
         if not callable(space):
             raise TypeError(f"`space` must be a function of a trial, but got {space!r}.")
         one_of("objective", objective, Objective)
@@ -145,7 +147,7 @@ class VisionTask:
         if averaging is not None:
             one_of("averaging", averaging, Averaging)
         self.data = data
-        self.epochs_per_stage = epochs_per_stage
+        self.epochs_per_stage = PerStage.of("epochs_per_stage", epochs_per_stage)
         self.batch_size = batch_size
         self.objective = objective
         self.device = resolve_device(device)
@@ -209,7 +211,7 @@ class VisionTask:
             "dataset": self.data.name.partition(":")[0],  # a file may be moved
             "data": self.data.digest,
             "model": model if isinstance(model, str) else f"{model.__module__}.{_name_of(model)}",
-            "epochs_per_stage": self.epochs_per_stage,
+            "epochs_per_stage": self.epochs_per_stage.plain,
             "objective": self.objective,
             "optimizer": self._optimizer,
             "nesterov": self._nesterov,
@@ -249,6 +251,8 @@ class VisionTask:
     def _train(self, trial: optuna.Trial, stage: Stage) -> float:
         searched = self._searched(trial)
         settings = {**self._defaults, **searched}
+        n_epochs = self.epochs_per_stage[stage.number]
+        first = self.epochs_per_stage.total(0, stage.number)
         state = stage.load()
         with random_numbers(stage.seed, self.device):
             model = self._create_model(settings["dropout"])
@@ -261,8 +265,8 @@ class VisionTask:
             for group in optimizer.param_groups:
                 group.update({name: value for name, value in settings.items() if name in group})
 
-            average = self._create_average(model, settings["batch_size"])
-            for epoch in range(1, self.epochs_per_stage + 1):
+            average = self._create_average(model, settings["batch_size"], n_epochs)
+            for epoch in range(1, n_epochs + 1):
                 if epoch > 1 and not {"batch_size", "dropout"}.isdisjoint(searched):
                     # On a CPU the order of the images is drawn from the stream of the dropout
                     # masks, of which such candidates have taken unlike numbers.
@@ -289,14 +293,12 @@ class VisionTask:
                 with warnings.catch_warnings():
                     # A trial that was taken over from a dead worker has reported this before.
                     warnings.filterwarnings("ignore", message="The reported value is ignored")
-                    trial.report(
-                        scores[self.objective], stage.number * self.epochs_per_stage + epoch
-                    )
-                if epoch < self.epochs_per_stage and trial.should_prune():
+                    trial.report(scores[self.objective], first + epoch)
+                if epoch < n_epochs and trial.should_prune():
                     raise optuna.TrialPruned
 
         # The number of epochs is what `StagedSchedule.lr_scheduler` needs.
-        attrs = {**scores, "train_loss": train_loss, "epochs": self.epochs_per_stage}
+        attrs = {**scores, "train_loss": train_loss, "epochs": n_epochs}
         for name, value in attrs.items():
             trial.set_user_attr(name, value)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
@@ -357,11 +359,13 @@ class VisionTask:
         momentum = self._defaults["momentum"]
         return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=self._nesterov)
 
-    def _create_average(self, model: nn.Module, batch_size: int) -> TailAverage | None:
+    def _create_average(
+        self, model: nn.Module, batch_size: int, n_epochs: int
+    ) -> TailAverage | None:
         if self._averaging is None:
             return None
         n_steps = n_batches(model, len(self.data.train[0]), batch_size)
-        return TailAverage(model, self.epochs_per_stage * n_steps)
+        return TailAverage(model, n_epochs * n_steps)
 
     def _averaged(self, average: TailAverage, batch_size: int, seed: int) -> nn.Module:
         """Return the network with the mean weights; what is drawn for it, training never sees."""

@@ -27,6 +27,8 @@ def _read(path: Path) -> Any:
     [
         ("--stages 0", "--stages"),
         ("--trials -1", "--trials"),
+        ("--trials 6,0", "'6,0' is neither"),
+        ("--trials 6,", "'6,' is neither"),
         ("--epochs-per-stage 0", "--epochs-per-stage"),
         ("--sampler bayes", "--sampler"),
         ("--objective f1", "--objective"),

@@ -251,3 +251,18 @@ def test_default_stage_is_long_enough(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert _read(out / "metrics.json")["epochs_spent"] == 13  # 20 steps each: 260 steps
     assert "epochs-per-stage = 13\n" in (out / "config.toml").read_text()
+
+
+def test_stages_that_train_on(train: Callable[..., Result], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--trials", "3,1", "--epochs-per-stage", "1,2", "--stages", "4"]
+    result = train(out, *options)
+    assert result.exit_code == 0
+    assert "3 × 1 + 1 × 2 + 3 × 1 + 1 × 2 = 10, of which 6 are kept" in result.stderr
+    assert [len(trials) for trials in _trials(out)] == [3, 1, 3, 1]
+    metrics = _read(out / "metrics.json")
+    assert (metrics["epochs_spent"], metrics["epochs_kept"]) == (10, 6)
+    assert "trials = [3, 1]" in (out / "config.toml").read_text()
+    again = train(out, *options)
+    assert "finished" in again.stderr
+    assert again.stdout == result.stdout

@@ -197,7 +197,14 @@ def test_bad_arguments_are_refused_before_anything_is_written(
     ("options", "error", "message"),
     [
         ({"n_stages": 0}, ValueError, "`n_stages` must be at least 1, but got 0"),
-        ({"n_trials": 0}, ValueError, "`n_trials` must be at least 1, but got 0"),
+        (
+            {"n_trials": 0},
+            ValueError,
+            "`n_trials` must be an int of at least 1, or several, but got 0",
+        ),
+        ({"n_trials": ()}, ValueError, "`n_trials`"),
+        ({"n_trials": (2, 1.5)}, TypeError, "`n_trials`"),
+        ({"n_trials": "12"}, TypeError, "`n_trials`"),
         ({"n_stages": 1.5}, TypeError, "`n_stages`"),
         ({"n_trials": True}, TypeError, "`n_trials`"),
         ({"enqueue": [{}, {}, {}]}, ValueError, "give an `n_trials` of at least 3"),

@@ -49,6 +49,44 @@ def test_each_stage_goes_on_from_the_best_trial_before(
     assert saved == staged.schedule
 
 
+def test_stages_of_one_trial_go_on_with_what_was_chosen(
+    create: Create, objective: Objective
+) -> None:
+    staged = create()
+    staged.optimize(objective, n_stages=3, n_trials=(3, 1))
+    staged.optimize(objective, n_stages=5, n_trials=(3, 1))
+    assert [len(study.trials) for study in staged.studies] == [3, 1, 3, 1, 3]
+    rates = [record.params["x"] for record in staged.schedule]
+    assert rates[0] == rates[1] != rates[2] == rates[3] != rates[4]
+    assert staged.load_best() == {"path": rates}
+    with pytest.raises(ValueError, match="begun with `n_trials` = 3, but 2 was given"):
+        staged.optimize(objective, n_stages=5, n_trials=(2, 2))
+
+
+def test_a_grid_is_for_the_stages_that_search(create: Create, objective: Objective) -> None:
+    staged = create()
+    grid = [{"x": x} for x in (0.2, 0.9, 0.4)]
+    staged.optimize(objective, n_stages=4, n_trials=(3, 1), enqueue=grid)
+    assert [record.params["x"] for record in staged.schedule] == [0.9] * 4
+    with pytest.raises(ValueError, match="`n_trials` of at least 3"):
+        staged.optimize(objective, n_stages=4, n_trials=(3, 2), enqueue=grid)
+
+
+def test_a_stage_of_one_trial_that_failed_can_be_given_others(
+    create: Create, objective: Objective
+) -> None:
+    def failing(trial: optuna.Trial, stage: Stage) -> float:
+        value = objective(trial, stage)
+        return float("nan") if (stage.number, trial.number) == (1, 0) else value
+
+    staged = create()
+    with pytest.raises(RuntimeError, match="`n_trials` above 1"):
+        staged.optimize(failing, n_stages=2, n_trials=(3, 1))
+    staged.optimize(failing, n_stages=2, n_trials=(3, 2))
+    failed, other = staged.studies[1].trials
+    assert failed.params == staged.schedule[0].params != other.params == staged.schedule[1].params
+
+
 def test_clean_takes_what_nobody_needs_and_nothing_else(
     create: Create, tmp_path: Path, objective: Objective
 ) -> None:

@@ -33,14 +33,14 @@ def test_schedule_picture() -> None:
         rates=[0.1, 0.01],
         tried=[[0.1, 0.2], []],
         accuracies={"validation": [0.8, 0.9], "test": [None, 0.9]},
-        epochs_per_stage=5,
+        epochs=[2, 8],
     )
     above, below = figure.axes
     assert above.get_yscale() == "log"
     assert [line.get_label() for line in below.lines] == ["validation", "test"]
-    np.testing.assert_array_equal(below.lines[1].get_data(), [[5, 10], [np.nan, 0.9]])
+    np.testing.assert_array_equal(below.lines[1].get_data(), [[2, 10], [np.nan, 0.9]])
     assert _png(figure)
 
 
 def test_schedule_picture_of_one_stage() -> None:
-    assert _png(schedule_picture([0.1], [[0.1]], {"test": [0.5]}, 1))
+    assert _png(schedule_picture([0.1], [[0.1]], {"test": [0.5]}, [1]))

@@ -333,6 +333,17 @@ def test_metrics_and_reports(make: Callable[..., VisionTask]) -> None:
     assert trial.user_attrs["kappa"] == trial.value
 
 
+def test_stages_take_their_epochs_in_turns(make: Callable[..., VisionTask]) -> None:
+    task = make(epochs_per_stage=(1, 3))
+    study = optuna.create_study(direction=task.direction)
+    for number in (0, 1, 2):
+        stage = MemoryStage(number=number)
+        study.optimize(lambda trial, stage=stage: task(trial, stage), n_trials=1)  # type: ignore
+    assert [list(t.intermediate_values) for t in study.trials] == [[1], [2, 3, 4], [5]]
+    assert [t.user_attrs["epochs"] for t in study.trials] == [1, 3, 1]
+    assert task.fingerprint["epochs_per_stage"] == (1, 3)
+
+
 @pytest.mark.parametrize("objective", ["kappa", "accuracy", "loss"])
 def test_objectives(make: Callable[..., VisionTask], objective: str) -> None:
     task = make(objective=objective)
@@ -490,8 +501,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("epochs_per_stage", 0, "at least 1, but got 0"),
-        ("epochs_per_stage", 1.5, "`epochs_per_stage` must be an int of at least 1, but got 1.5"),
+        ("epochs_per_stage", (2, 0), r"an int of at least 1, or several, but got \(2, 0\)"),
         ("momentum", "0.9", "`momentum` must be a number, but got '0.9'"),
         ("batch_size", -1, "int of at least 1, but got -1"),
         ("batch_size", 32.0, "int of at least 1, but got 32.0"),
