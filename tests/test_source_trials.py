@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
 
 from optuna_gamma import GammaBOSampler
+from optuna_gamma.history import observe
+from optuna_gamma.source import SourceTrials
+from optuna_gamma.space import Space
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +143,36 @@ def test_proposals_are_a_function_of_seed_and_trials() -> None:
     assert runs[0] == runs[1] == runs[2]
 
 
+def test_source_trials_are_encoded_once_for_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = []
+
+    def counted(trials: list[FrozenTrial], space: Space, direction: StudyDirection) -> Any:
+        spaces.append(list(space.distributions))
+        return observe(trials, space, direction)
+
+    monkeypatch.setattr("optuna_gamma.source.observe", counted)
+
+    def objective(trial: optuna.Trial) -> float:
+        return Bowl()(trial) if trial.number < 5 else trial.suggest_float("x", 0, 1)
+
+    run(objective, 10, trials_of(Bowl()))
+    assert spaces == [["x", "y"], ["x"]]
+
+
+def test_what_is_kept_of_source_trials_changes_nothing() -> None:
+    space = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+    narrow = Space({"x": FloatDistribution(0, 0.5)})
+    trials = trials_of(Bowl(), 130)
+    kept = SourceTrials(trials)
+    for direction in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE):
+        for asked in (space, narrow, narrow, space):
+            fresh = SourceTrials(trials).observe(asked, direction)
+            for source in (kept, pickle.loads(pickle.dumps(kept))):
+                seen = source.observe(asked, direction)
+                for field in ("X", "values", "numbers", "is_complete"):
+                    np.testing.assert_array_equal(getattr(seen, field), getattr(fresh, field))
+
+
 def test_parallel_trials_differ_from_the_first_on() -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0, source_trials=trials_of(Bowl())))
     space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
@@ -159,7 +193,10 @@ def test_many_source_trials_and_values_of_any_size() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"source_trials": ["trial"]}, TypeError, "'trial'"),
+        ({"source_trials": ["trial"]}, TypeError, "`study.trials`, but one is 'trial'"),
+        ({"source_trials": optuna.create_study()}, TypeError, "`study.trials`, but got <.*Study"),
+        ({"source_trials": 3}, TypeError, "`study.trials`, but got 3"),
+        ({"source_trials": False}, TypeError, "`study.trials`, but got False"),
         (
             {"source_trials": [optuna.create_trial(values=[1.0, 2.0])]},
             ValueError,
@@ -177,3 +214,8 @@ def test_bad_source_trials_are_refused(
 ) -> None:
     with pytest.raises(error, match=said):
         GammaBOSampler(**arguments)
+
+
+def test_bad_source_trials_are_refused_later_too() -> None:
+    with pytest.raises(TypeError, match="Study"):
+        GammaBOSampler().with_source_trials(optuna.create_study())  # type: ignore[arg-type]
