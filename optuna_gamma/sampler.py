@@ -30,6 +30,7 @@ from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
+from optuna_gamma.space import without_single
 from optuna_gamma.surrogate import Fitted
 from optuna_gamma.surrogate import surrogate
 
@@ -41,6 +42,9 @@ SEED_KEY = "gamma:seed"
 
 THETA_KEY = "gamma:theta"
 """Trial system attribute: fitted hyper-parameters, where the next fit starts."""
+
+SUGGESTED_KEY = "gamma:suggested"
+"""Trial system attribute: what source trials suggest before the study's own space is known."""
 
 _MAX_ATTR_LENGTH = 2045
 
@@ -84,8 +88,8 @@ class GammaBOSampler(BaseSampler):
             is the middle of the search space (of the logarithm with ``log=True``), with random
             categories; the others come from a scrambled Sobol sequence.
         independent_sampler: Sampler for the parameters that are not in every completed trial,
-            and for those of the first trial, which then is not the middle. Defaults to drawing
-            them uniformly.
+            and for those of the first trial, which then is not the middle; not for what source
+            trials suggest. Defaults to drawing them uniformly.
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
@@ -94,7 +98,8 @@ class GammaBOSampler(BaseSampler):
             are to be believed: the first trial is what they suggest, the second the middle of
             the space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
-            hundred and an even choice of the others; those outside the search space are not used.
+            hundred and an even choice of the others. Those outside the search space are not used:
+            where none is left that was completed, all is as without them.
         warn_independent_sampling: Whether to warn when a parameter is sampled independently
             after the start-up trials.
 
@@ -163,33 +168,28 @@ class GammaBOSampler(BaseSampler):
         """Return the parameters that every completed trial has, but for single-valued ones."""
         self._raise_error_if_multi_objective(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
-        space = history(study, trials).search_space(study)
-        space = space or self._source.search_space()
-        return {name: kind for name, kind in space.items() if not kind.single()}
+        return without_single(history(study, trials).search_space(study))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
         self._raise_error_if_multi_objective(study)
-        if not search_space or (trial.number == 1 and len(self._source)):
+        space = Space(search_space or self._source.search_space())
+        if not space.distributions:
             return {}
-        space = Space(search_space)
-        trials = study._get_trials(deepcopy=False, use_cache=False)
-        seen = history(study, trials).observe(study, trials, space, trial.number)
         source = self._source.observe(space, study.direction)
-        is_complete = seen.is_complete
-        if source is not None:
-            is_complete = np.append(source.is_complete, is_complete)
-        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
-            return space.decode(self._startup_point(study, trial, space))
-
-        rng = self._rng(study, trial.number, "relative")
-        with np.errstate(all="ignore"):
-            x, fitted = self._propose(space.cube, seen, source, _last_fit(trials, trial), rng)
-        if len(encoded := fitted.to_json()) <= _MAX_ATTR_LENGTH:
-            study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
-        return space.decode(x)
+        if trial.number == 1 and source is not None:
+            return {
+                name: self._draw(study, trial, name, kind, in_middle=True)
+                for name, kind in search_space.items()
+            }
+        params = space.decode(self._point(study, trial, space, source))
+        if search_space:
+            return params
+        # Optuna would refuse parameters of another kind than the study's: it is not known yet.
+        study._storage.set_trial_system_attr(trial._trial_id, SUGGESTED_KEY, params)
+        return {}
 
     def sample_independent(
         self,
@@ -200,6 +200,13 @@ class GammaBOSampler(BaseSampler):
     ) -> Any:
         """Draw one parameter by itself."""
         self._raise_error_if_multi_objective(study)
+        # In a first trial no more is known of the search space.
+        space = Space(without_single({**trial.distributions, param_name: param_distribution}))
+        suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
+        is_possible = Space({param_name: param_distribution}).contains(suggested)
+        if is_possible and self._source.has_completed_in(space):
+            value = param_distribution.to_internal_repr(suggested[param_name])
+            return param_distribution.to_external_repr(value)
         if self._warn_independent_sampling:
             states = (TrialState.COMPLETE,)
             complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
@@ -215,14 +222,8 @@ class GammaBOSampler(BaseSampler):
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
             )
-        space = Space({param_name: param_distribution})
-        cube = space.cube
-        in_middle = trial.number == (1 if len(self._source) else 0)
-        if in_middle and not cube.is_categorical.any():
-            x = cube.snap(np.full((1, 1), 0.5))
-        else:
-            x = cube.from_unit(self._rng(study, trial.number, param_name).random((1, 1)))
-        return space.decode(x[0])[param_name]
+        in_middle = self._is_first_without_source(trial, space)
+        return self._draw(study, trial, param_name, param_distribution, in_middle)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""
@@ -239,6 +240,49 @@ class GammaBOSampler(BaseSampler):
         """Tell the independent sampler."""
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+
+    def _point(
+        self, study: Study, trial: FrozenTrial, space: Space, source: Observations | None
+    ) -> Array:
+        """Return the next point of a space, (d,)."""
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        seen = history(study, trials).observe(study, trials, space, trial.number)
+        is_complete = seen.is_complete
+        if source is not None:
+            is_complete = np.append(source.is_complete, is_complete)
+        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
+            return self._startup_point(study, trial, space)
+
+        rng = self._rng(study, trial.number, "relative")
+        with np.errstate(all="ignore"):
+            last = _last_fit(trials, trial, space)
+            x, fitted = self._propose(space.cube, seen, source, last, rng)
+        if len(encoded := fitted.to_json()) <= _MAX_ATTR_LENGTH:
+            study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
+        return x
+
+    def _draw(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        name: str,
+        distribution: BaseDistribution,
+        in_middle: bool,
+    ) -> Any:
+        """Draw one parameter uniformly, or take its middle if it has one."""
+        space = Space({name: distribution})
+        cube = space.cube
+        if in_middle and not cube.is_categorical.any():
+            x = cube.snap(np.full((1, 1), 0.5))
+        else:
+            x = cube.from_unit(self._rng(study, trial.number, name).random((1, 1)))
+        return space.decode(x[0])[name]
+
+    def _is_first_without_source(self, trial: FrozenTrial, space: Space) -> bool:
+        """Tell whether a trial is the first that source trials in a space suggest nothing for."""
+        if trial.number > 1:
+            return False
+        return trial.number == int(self._source.has_completed_in(space))
 
     def _propose(
         self,
@@ -309,9 +353,12 @@ def _shared_seed(study: Study) -> int:
     return int(seed)
 
 
-def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Fitted | None:
+def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial, space: Space) -> Fitted | None:
     """Return what was written with the newest finished trial before this one that has any."""
+    names = space.distributions.keys()
     for t in reversed(trials[: trial.number]):
         if t.state.is_finished() and (encoded := t.system_attrs.get(THETA_KEY)):
-            return Fitted.from_json(encoded)
+            suggested = t.system_attrs.get(SUGGESTED_KEY)
+            if suggested is None or suggested.keys() == names:  # else of the source's space
+                return Fitted.from_json(encoded)
     return None

@@ -15,6 +15,7 @@ from optuna_gamma.bo.fit import informative
 from optuna_gamma.history import Observations
 from optuna_gamma.history import observe
 from optuna_gamma.space import Space
+from optuna_gamma.space import without_single
 
 
 _MAX_TRIALS = 100
@@ -46,8 +47,7 @@ class SourceTrials:
 
     def search_space(self) -> dict[str, BaseDistribution]:
         """Return the parameters that every completed one has, but for single-valued ones."""
-        space = intersection_search_space(self._trials)
-        return {name: kind for name, kind in space.items() if not kind.single()}
+        return without_single(intersection_search_space(self._trials))
 
     def has_completed_in(self, space: Space) -> bool:
         """Tell whether any completed one lies in a space."""
