@@ -68,6 +68,11 @@ class Space:
         }
 
 
+def without_single(distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    """Leave out parameters that can have one value only."""
+    return {name: kind for name, kind in distributions.items() if not kind.single()}
+
+
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
     try:
         return distribution._contains(distribution.to_internal_repr(value))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import pickle
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
 
 from optuna_gamma import GammaBOSampler
+from optuna_gamma.history import observe
+from optuna_gamma.source import SourceTrials
+from optuna_gamma.space import Space
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,23 @@ def test_the_second_trial_is_the_middle() -> None:
     assert study.trials[1].params == {"x": 0.5, "y": 0.5}
 
 
+def test_the_middle_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
+    def grows(trial: optuna.Trial) -> float:
+        return Bowl()(trial) + (trial.suggest_float("z", 0, 1) if trial.number > 2 else 0.0)
+
+    source = trials_of(Bowl())
+    for n_startup_trials in (0, 1, 4):
+        sampler = GammaBOSampler(seed=0, source_trials=source, n_startup_trials=n_startup_trials)
+        study = optuna.create_study(sampler=sampler)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+            study.optimize(grows, n_trials=3)
+            assert not caplog.records
+            study.optimize(grows, n_trials=2)
+        assert [("`z`" in r.getMessage()) for r in caplog.records] == [True] * len(caplog.records)
+        assert caplog.records
+
+
 def test_what_failed_there_is_avoided_here() -> None:
     def diverges(trial: optuna.Trial) -> float:
         x = trial.suggest_float("x", 0, 1)
@@ -88,42 +112,57 @@ def test_what_failed_there_is_avoided_here() -> None:
     assert target.best_value > 0.55
 
 
-def test_trials_outside_the_space_are_not_used() -> None:
-    elsewhere = [
-        optuna.create_trial(
-            params={"x": 3.0 + i, "y": 0.5},
-            distributions={"x": FloatDistribution(0, 30), "y": FloatDistribution(0, 1)},
-            value=-100.0,
-        )
-        for i in range(10)
-    ]
-    lacking = [
-        optuna.create_trial(
-            params={"y": 0.1 * i}, distributions={"y": FloatDistribution(0, 1)}, value=0.1
-        )
-        for i in range(10)
-    ]
-    other = [
-        optuna.create_trial(
-            params={"x": "a", "y": 0.1 * i},
-            distributions={
-                "x": optuna.distributions.CategoricalDistribution(["a"]),
-                "y": FloatDistribution(0, 1),
-            },
-            value=0.1,
-        )
-        for i in range(10)
-    ]
+UNUSABLE: dict[str, dict[str, BaseDistribution]] = {
+    "other range": {"x": FloatDistribution(3, 30), "y": FloatDistribution(0, 1)},
+    "other name": {"z": FloatDistribution(0, 1)},
+    "one lacks": {"y": FloatDistribution(0, 1)},
+    "other kind": {"x": CategoricalDistribution(["a", "b"]), "y": FloatDistribution(0, 1)},
+}
+
+
+def random_trials(
+    space: dict[str, BaseDistribution], state: TrialState = TrialState.COMPLETE
+) -> list[FrozenTrial]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(10):
+        trial = study.ask(space)
+        study.tell(trial, -100.0 if state == TrialState.COMPLETE else None, state)
+    return study.trials
+
+
+@pytest.mark.parametrize("n_startup_trials", [1, 4])
+def test_of_no_use_they_are_as_none(n_startup_trials: int) -> None:
+    inside = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    sources = [random_trials(space) for space in UNUSABLE.values()]
+    sources.append(random_trials(inside, TrialState.FAIL))
     runs = []
-    for source in ([], elsewhere, lacking, other):
-        sampler = GammaBOSampler(seed=0, source_trials=source)
+    for source in ([], *sources):
+        sampler = GammaBOSampler(seed=0, source_trials=source, n_startup_trials=n_startup_trials)
         study = optuna.create_study(study_name="s", sampler=sampler)
-        study.enqueue_trial({"x": 0.5, "y": 0.5})
-        study.enqueue_trial({"x": 0.2, "y": 0.7})
         study.optimize(Bowl(), n_trials=10)
         runs.append([trial.params for trial in study.trials])
-    assert runs[0] == runs[1] == runs[2] == runs[3]
-    assert len(run(Bowl(), 5, elsewhere).trials) == 5  # the first proposal is outside
+    assert runs[0][0] == {"x": 0.5, "y": 0.5}
+    assert all(run == runs[0] for run in runs)
+
+
+def test_trials_of_a_space_of_other_ranges_choices_or_scales_are_used() -> None:
+    def wider(trial: optuna.Trial) -> float:
+        trial.suggest_categorical("c", ["a", "b"])
+        return Bowl().distance(trial.suggest_float("x", 0, 2), trial.suggest_float("y", 0, 1))
+
+    def target(trial: optuna.Trial) -> float:
+        c = trial.suggest_categorical("c", ["b", "c", "a"])
+        return Bowl()(trial) + (c == "c")
+
+    def logarithmic(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0.01, 1, log=True), trial.suggest_float("y", 0.01, 1)
+        return Bowl().distance(x, y)
+
+    for objective, source in ((target, wider), (Bowl(), wider), (Bowl(), logarithmic)):
+        study = run(objective, 3, trials_of(source, 40))
+        assert study.trials[0].params["x"] != 0.5
+        assert study.trials[1].params["x"] == 0.5
+        assert Bowl().distance(study.best_params["x"], study.best_params["y"]) < 0.04
 
 
 def test_proposals_are_a_function_of_seed_and_trials() -> None:
@@ -137,6 +176,36 @@ def test_proposals_are_a_function_of_seed_and_trials() -> None:
         study.optimize(Bowl(), n_trials=8)
         runs.append([trial.params for trial in study.trials])
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_source_trials_are_encoded_once_for_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = []
+
+    def counted(trials: list[FrozenTrial], space: Space, direction: StudyDirection) -> Any:
+        spaces.append(list(space.distributions))
+        return observe(trials, space, direction)
+
+    monkeypatch.setattr("optuna_gamma.source.observe", counted)
+
+    def objective(trial: optuna.Trial) -> float:
+        return Bowl()(trial) if trial.number < 5 else trial.suggest_float("x", 0, 1)
+
+    run(objective, 10, trials_of(Bowl()))
+    assert spaces == [["x", "y"], ["x"]]
+
+
+def test_what_is_kept_of_source_trials_changes_nothing() -> None:
+    space = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+    narrow = Space({"x": FloatDistribution(0, 0.5)})
+    trials = trials_of(Bowl(), 130)
+    kept = SourceTrials(trials)
+    for direction in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE):
+        for asked in (space, narrow, narrow, space):
+            fresh = SourceTrials(trials).observe(asked, direction)
+            for source in (kept, pickle.loads(pickle.dumps(kept))):
+                seen = source.observe(asked, direction)
+                for field in ("X", "values", "numbers", "is_complete"):
+                    np.testing.assert_array_equal(getattr(seen, field), getattr(fresh, field))
 
 
 def test_parallel_trials_differ_from_the_first_on() -> None:
@@ -159,7 +228,10 @@ def test_many_source_trials_and_values_of_any_size() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"source_trials": ["trial"]}, TypeError, "'trial'"),
+        ({"source_trials": ["trial"]}, TypeError, "`study.trials`, but one is 'trial'"),
+        ({"source_trials": optuna.create_study()}, TypeError, "`study.trials`, but got <.*Study"),
+        ({"source_trials": 3}, TypeError, "`study.trials`, but got 3"),
+        ({"source_trials": False}, TypeError, "`study.trials`, but got False"),
         (
             {"source_trials": [optuna.create_trial(values=[1.0, 2.0])]},
             ValueError,
@@ -177,3 +249,8 @@ def test_bad_source_trials_are_refused(
 ) -> None:
     with pytest.raises(error, match=said):
         GammaBOSampler(**arguments)
+
+
+def test_bad_source_trials_are_refused_later_too() -> None:
+    with pytest.raises(TypeError, match="Study"):
+        GammaBOSampler().with_source_trials(optuna.create_study())  # type: ignore[arg-type]

@@ -56,7 +56,8 @@ def own_version() -> str:
     """Hash the sources that our proposals depend on, as they are when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
-    sources += [package / name for name in ("sampler.py", "history.py", "space.py")]
+    names = ("sampler", "surrogate", "source", "history", "space")
+    sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")

@@ -70,28 +70,30 @@ class Problem(Protocol):
         """
 
 
-def study_name(problem: Problem, seed: int) -> str:
+def study_name(suite: str, problem: str, seed: int) -> str:
     """Name a study: the same for every sampler, and for the variants of a problem.
 
     Args:
-        problem: The problem.
+        suite: Name of the suite.
+        problem: Name of the problem.
         seed: Number of the repetition.
 
     Returns:
         A name that tells all others apart.
     """
-    return f"{problem.suite}/{problem.name.partition('+')[0]}/{seed}"
+    return f"{suite}/{problem.partition('+')[0]}/{seed}"
 
 
-def study_seed(problem: Problem, seed: int) -> int:
+def study_seed(suite: str, problem: str, seed: int) -> int:
     """Derive the seed of a study and of its noise from the study's name.
 
     Args:
-        problem: The problem.
+        suite: Name of the suite.
+        problem: Name of the problem.
         seed: Number of the repetition.
 
     Returns:
         A seed of 32 bits.
     """
-    digest = hashlib.sha256(study_name(problem, seed).encode()).digest()
+    digest = hashlib.sha256(study_name(suite, problem, seed).encode()).digest()
     return int.from_bytes(digest[:4], "big")

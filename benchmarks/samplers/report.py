@@ -25,6 +25,7 @@ from benchmarks.samplers.analysis import regrets
 from benchmarks.samplers.plan import BUDGETS
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.verdict import harm
+from benchmarks.samplers.verdict import LEFT_OUT
 from benchmarks.samplers.verdict import OURS
 from benchmarks.samplers.verdict import verdicts
 
@@ -105,7 +106,11 @@ def _sections(
     if suite == "outliers":
         for budget in budgets:
             means = harm(full, budget).round(3)
-            yield f"Mean log10 regret after {budget} trials, by what a spoilt value is:"
+            yield (
+                f"Mean log10 regret after {budget} trials, by what a spoilt value is. "
+                f"`{LEFT_OUT}`: if one knew which are spoilt and left them out, which is the "
+                "clean run with as many trials fewer:"
+            )
             yield markdown([{"sampler": name, **row} for name, row in means.iterrows()])
     ran = [run for run in runs if run.sampler in slow]
     partial = sorted({run.sampler for run in ran})

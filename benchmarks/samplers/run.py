@@ -85,11 +85,11 @@ def run(job: Job) -> RunRecord:
         Its record.
     """
     problem = job.problem
-    space, seed = problem.space, study_seed(problem, job.seed)
+    space, seed = problem.space, study_seed(problem.suite, problem.name, job.seed)
     times, steps, lowest = [], [], float("inf")
     start = time.perf_counter()
     study = optuna.create_study(
-        study_name=study_name(problem, job.seed),
+        study_name=study_name(problem.suite, problem.name, job.seed),
         sampler=ENTRANTS[job.sampler].make(Setting(space, seed, job.trials)),
     )
     spent = time.perf_counter() - start

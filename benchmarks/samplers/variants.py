@@ -26,6 +26,7 @@ from benchmarks.samplers.setting import Setting
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import GammaPrior
 from optuna_gamma import sampler
+from optuna_gamma import surrogate
 from optuna_gamma.bo import maximize
 from optuna_gamma.bo import outliers
 from optuna_gamma.bo import transform
@@ -80,7 +81,7 @@ def _model(change: Callable[[Model], Model]) -> Change:
     def changed(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
         return change(default_model(cube, prior, noise))
 
-    return sampler, "default_model", changed
+    return surrogate, "default_model", changed
 
 
 def _length_scale(factor: float, spread: float) -> Change:
@@ -110,7 +111,7 @@ def _transform(function: Callable[[Array], Array]) -> Sequence[Change]:
         unit: Array = y / deviation if deviation else y
         return unit
 
-    return ((sampler, "standardize", standardize),)
+    return ((surrogate, "standardize", standardize),)
 
 
 def _copula(y: Array) -> Array:
@@ -235,7 +236,7 @@ VARIANTS: dict[str, Contender] = {
     "noise fixed near zero": _with(deterministic_objective=True),
     "hyper-parameters averaged": _with((sampler, "make_acquisition", _averaged)),
     "few rounds": _with((sampler, "ROUNDS", 7)),
-    "fitted at doublings": _with((sampler, "_REFIT_GROWTH", 2.0)),
+    "fitted at doublings": _with((surrogate, "_REFIT_GROWTH", 2.0)),
     "incumbent best value": _with((sampler, "make_acquisition", _best_value)),
     "trust region": _with((sampler, "maximize", _trust_region)),
     "no candidates near the best": _with((maximize, "N_LOCAL", 0)),

@@ -30,9 +30,6 @@ MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
 
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
-LOG_APART = math.log(0.3)
-"""Length-scale of the task at which tasks have next to nothing in common."""
-
 LOG_AMPLITUDE_BOUNDS = (math.log(1e-4), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-7), math.log(1e1))
 
@@ -63,6 +60,8 @@ class Model:
         mean: ``"constant"``: unknown, integrated out; ``"zero"``: known.
         task_offset: Prior variance of what the mean of each task differs by, where the last
             coordinate tells tasks apart; 0: there are no tasks.
+        log_apart: Where one more search starts if there are tasks: ln length-scale of the task at
+            which they have next to nothing in common.
     """
 
     length_scale: LogNormal | None
@@ -70,6 +69,7 @@ class Model:
     precision: GammaPrior | None
     mean: Literal["constant", "zero"] = "constant"
     task_offset: float = 0.0
+    log_apart: float | None = None
 
 
 def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
@@ -235,9 +235,9 @@ class LogDensity:
         if known is not None and known.shape == (self._d + 2,):
             # The other length-scales would rarely win any more.
             points = [known, points[0], points[-1]]
-        if self._offset:
+        if self._model.log_apart is not None:
             apart = points[0].copy()
-            apart[self._d - 1] = LOG_APART
+            apart[self._d - 1] = self._model.log_apart
             points.append(apart)
         return points
 

@@ -31,6 +31,9 @@ TARGET, SOURCE = 0.0, 1.0
 TASK_LENGTH_SCALE = LogNormal(math.log(0.7), 1.0)
 """At the median the tasks correlate by 0.31: the source has to earn its credit."""
 
+LOG_APART = math.log(0.3)
+"""Length-scale of the task at which tasks have next to nothing in common: fits start there too."""
+
 TASK_OFFSET = 4.0
 """Prior variance of what the mean of each task differs by: the level is the target's own."""
 
@@ -51,6 +54,7 @@ def with_tasks(model: Model, d: int) -> Model:
             np.append(np.broadcast_to(own.sigma, d), task.sigma),
         ),
         task_offset=TASK_OFFSET,
+        log_apart=LOG_APART,
     )
 
 

@@ -22,6 +22,7 @@ from benchmarks.samplers.analysis import significance
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.report import report
 from benchmarks.samplers.report import summary
+from benchmarks.samplers.verdict import harm
 from benchmarks.samplers.verdict import verdicts
 
 
@@ -195,19 +196,30 @@ def test_verdict() -> None:
     assert not next(t for t in verdicts(better) if t.suite == "bbob").met
 
 
-def test_verdict_on_outliers() -> None:
+def test_verdict_on_outliers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Spoilt are the third trial and the last one, whose value teaches nothing any more.
+    last = [(n in (3, 50), 0.0) for n in range(1, 51)]
+    monkeypatch.setattr("benchmarks.samplers.verdict.accidents", lambda seed: iter(last))
+
     def runs(sampler: str, clean: float, spoilt: float) -> list[RunRecord]:
         return [
-            record(sampler, f"{name}+{kind}", (1, value), suite="outliers", trials=50)
-            for kind, value in (("clean", clean), ("inf", spoilt))
+            record(sampler, f"{name}+{kind}", *steps, suite="outliers", trials=50)
+            for kind, steps in (
+                ("clean", ((1, 100.0), (49, 10.0 * clean), (50, clean))),
+                ("inf", ((1, spoilt),)),
+            )
             for name in ("f01", "f02")
         ]
 
     (target,) = verdicts([*runs("gamma", 1.0, 1.2), *runs("gp", 1.0, 100.0)])
     assert (target.suite, target.met) == ("outliers, inf", True)
-    assert target.measured == "+0.08 ± 0.00; gp +2.00"
+    assert target.measured == (
+        "+0.08 ± 0.00: leaving the values out costs +1.00 ± 0.00, the rest -0.92 ± 0.00; gp +2.00"
+    )
     (target,) = verdicts([*runs("gamma", 1.0, 1.3), *runs("gp", 1.0, 1.0)])
     assert not target.met
+    means = harm([*runs("gamma", 1.0, 1.2), *runs("gp", 1.0, 100.0)], 50)
+    assert means["left out"].tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_report_with_missing_and_slow_runs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 import math
 
 import ioh
@@ -17,6 +18,7 @@ from benchmarks.samplers.suites.bbob import Bbob
 from benchmarks.samplers.suites.coco import best_parameter
 from benchmarks.samplers.suites.coco import MixInt
 from benchmarks.samplers.suites.coco import Noisy
+from benchmarks.samplers.suites.outliers import accidents
 from benchmarks.samplers.suites.outliers import Outliers
 from benchmarks.samplers.suites.outliers import problems as outlier_problems
 from benchmarks.samplers.suites.tables import _values
@@ -141,6 +143,7 @@ def test_outliers() -> None:
     clean = runs["clean"]
     spoilt = [math.isinf(outcome.value) for outcome in runs["inf"]]
     assert 20 < sum(spoilt) < 60
+    assert spoilt == [is_spoilt for is_spoilt, _ in islice(accidents(3), 400)]
     median = np.median([outcome.regret for outcome in clean])
     for kind in ("heavy", "diverged", "inf"):
         assert [o.regret for o in runs[kind]] == [o.regret for o in clean]
@@ -158,7 +161,8 @@ def test_seeds_of_studies() -> None:
     problems = [p for suite in SUITES for p in select(suite, (2, 5), (1, 2), ["*"])]
     assert len({(p.suite, p.name) for p in problems}) == len(problems)
     stems = {(p.suite, p.name.partition("+")[0]) for p in problems}
-    seeds = {study_seed(p, seed) for p in problems for seed in range(3)}
+    seeds = {study_seed(p.suite, p.name, seed) for p in problems for seed in range(3)}
     assert len(seeds) == 3 * len(stems)
-    clean, spoilt = Outliers(Bbob(8, 1, 2), "clean"), Outliers(Bbob(8, 1, 2), "inf")
-    assert study_seed(clean, 0) == study_seed(spoilt, 0) != study_seed(Bbob(8, 1, 2), 0)
+    three = Outliers(Bbob(8, 1, 2), "clean"), Outliers(Bbob(8, 1, 2), "inf"), Bbob(8, 1, 2)
+    clean, spoilt, plain = (study_seed(p.suite, p.name, 0) for p in three)
+    assert clean == spoilt != plain

@@ -6,6 +6,7 @@ difference to the clean run, which has the same seed, is what the spoilt values 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,11 +77,11 @@ class Outliers:
         """Begin a run in which the seed says which trials are spoilt, and by how much."""
         evaluate_clean = self.clean.start(seed)
         median = self._median_regret()
-        rng = np.random.default_rng(seed)
+        run = accidents(seed)
 
         def evaluate(params: Mapping[str, Any]) -> Outcome:
             outcome = evaluate_clean(params)
-            is_spoilt, noise = rng.random() < SHARE, float(rng.standard_cauchy())
+            is_spoilt, noise = next(run)
             if not is_spoilt or self.kind == "clean":
                 return outcome
             value = {
@@ -99,6 +100,13 @@ class Outliers:
         names = list(self.space)
         regrets = [evaluate(dict(zip(names, x, strict=True))).regret for x in points.tolist()]
         return float(np.median(regrets))
+
+
+def accidents(seed: int) -> Iterator[tuple[bool, float]]:
+    """Say of one trial after the other whether it is spoilt, and by what noise if it is heavy."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield rng.random() < SHARE, float(rng.standard_cauchy())
 
 
 def problems(dimensions: Sequence[int], instances: Sequence[int]) -> list[Problem]:

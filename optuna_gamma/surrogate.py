@@ -1,0 +1,180 @@
+"""The surrogate model of an objective: which observations it is fitted to, and when.
+
+n: Number of the study's observations that it is fitted to.
+m: Number of source trials; 0 without any.
+d: Number of parameters; points have one more coordinate, the task, if there are source trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import default_model
+from optuna_gamma.bo.fit import informative
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.outliers import fit_trusted
+from optuna_gamma.bo.process import condition
+from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transfer import SOURCE
+from optuna_gamma.bo.transfer import TARGET
+from optuna_gamma.bo.transfer import Target
+from optuna_gamma.bo.transfer import TASK_OFFSET
+from optuna_gamma.bo.transfer import with_task
+from optuna_gamma.bo.transfer import with_tasks
+from optuna_gamma.bo.transform import spoilt
+from optuna_gamma.bo.transform import standardize
+from optuna_gamma.bo.transform import standardize_beside
+from optuna_gamma.history import Observations
+
+
+_REFIT_GROWTH = 1.05
+"""Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
+but not before there are two more: every second time up to 40 trials, every fifth time at 100."""
+
+_MAX_TRIALS = 1000
+"""Of more trials the model sees the better half of so many, and others evenly chosen."""
+
+_SPOILT_NOISE = 4.0
+"""Noise ratio of completed trials whose values are absurd: such a value may be an accident. That a
+trial failed or was pruned says something of where it was."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit found.
+
+    Args:
+        n: Number of finished trials that there were.
+        theta: Hyper-parameters; see :mod:`optuna_gamma.bo.process`.
+        distrusted: Numbers of the trials that it left out.
+    """
+
+    n: int
+    theta: Array
+    distrusted: NDArray[np.intp]
+
+    def to_json(self) -> str:
+        """Encode, the hyper-parameters with four decimals."""
+        theta = [round(float(t), 4) for t in self.theta]
+        content = {"n": self.n, "theta": theta, "distrusted": self.distrusted.tolist()}
+        return json.dumps(content, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(encoded: str) -> Fitted:
+        """Decode what :meth:`to_json` returned."""
+        content = json.loads(encoded)
+        return Fitted(
+            content["n"],
+            np.array(content["theta"], dtype=np.float64),
+            np.array(content["distrusted"], dtype=np.intp),
+        )
+
+
+def surrogate(
+    cube: Cube,
+    seen: Observations,
+    source: Observations | None,
+    last: Fitted | None,
+    prior: GammaPrior,
+    noise: float | None,
+) -> tuple[Process | Target, Fitted]:
+    """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
+
+    Args:
+        cube: The space.
+        seen: The study's trials.
+        source: Source trials, of which at least one was completed, if there are any.
+        last: What the last fit found; of another space it is not used.
+        prior: Prior of the precision.
+        noise: Fixed noise ratio, or :obj:`None` to fit it.
+
+    Returns:
+        The process as a function on the cube, and what the fit that it rests on found.
+    """
+    n = len(seen.values)
+    n_theta = cube.dim + 2 if source is None else cube.dim + 3
+    if last is not None and (len(last.theta) != n_theta or n < last.n):
+        last = None  # of another space
+    kept = informative(seen.values, _MAX_TRIALS)
+    if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
+        fitted = last
+        kept = kept[~np.isin(seen.numbers[kept], last.distrusted)]
+        data = _Data.of(cube, seen, kept, source)
+        process = condition(
+            data.X,
+            data.standardized(np.ones(len(data.X), dtype=np.bool_)),
+            data.is_categorical,
+            last.theta,
+            prior,
+            True,
+            data.extra,
+            0.0 if source is None else TASK_OFFSET,
+        )
+    else:
+        model = default_model(cube, prior, noise)
+        data = _Data.of(cube, seen, kept, source)
+        process, trusted = fit_trusted(
+            data.X,
+            data.standardized,
+            data.is_categorical,
+            model if source is None else with_tasks(model, cube.dim),
+            start=last.theta if last else None,
+            extra=data.extra,
+            is_suspect=data.is_suspect,
+        )
+        fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
+    return process if source is None else Target(process), fitted
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a process is fitted to: the trials of the study, then the source trials.
+
+    Args:
+        X: Points, (n + m, d), with the task as one more coordinate if there are source trials.
+        is_categorical: Which coordinates are categorical.
+        values: Values of the study's trials, (n,).
+        source_values: Values of the source trials, (m,).
+        extra: Noise of single observations beyond that of all, (n + m,).
+        is_suspect: Which of them may be outliers, (n + m,).
+    """
+
+    X: Array
+    is_categorical: BoolArray
+    values: Array
+    source_values: Array
+    extra: Array
+    is_suspect: BoolArray
+
+    @staticmethod
+    def of(
+        cube: Cube, seen: Observations, kept: NDArray[np.intp], source: Observations | None
+    ) -> _Data:
+        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
+        is_categorical, source_values = cube.is_categorical, np.empty(0)
+        is_spoilt = spoilt(values) & is_complete
+        is_suspect = is_complete & ~is_spoilt
+        if source is not None:
+            X = np.concatenate([with_task(X, TARGET), with_task(source.X, SOURCE)])
+            is_categorical, source_values = np.append(is_categorical, True), source.values
+            is_spoilt = np.append(is_spoilt, spoilt(source_values) & source.is_complete)
+            is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
+        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
+        return _Data(X, is_categorical, values, source_values, extra, is_suspect)
+
+    def standardized(self, chosen: BoolArray) -> Array:
+        """Return the standardised values of chosen observations, all source trials included.
+
+        Which values are spoilt is asked again: it depends on the others that are chosen.
+        """
+        values = self.values[chosen[: len(self.values)]]
+        if len(self.source_values) == 0:
+            return standardize(values)
+        return np.concatenate(standardize_beside(values, self.source_values))
