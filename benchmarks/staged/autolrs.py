@@ -20,6 +20,7 @@ from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import MAX_RATE
 from benchmarks.staged.lab import MIN_RATE
 from benchmarks.staged.lab import State
+from benchmarks.staged.lab import windows
 from benchmarks.staged.methods import schedule
 from optuna_gamma.staged.seeds import derive_seed
 
@@ -85,7 +86,7 @@ class AutoLRS:
                 losses.append(forecast(series, (end - first) / every))
             best = tried[int(np.argmin(losses))]
             state = lab.train(
-                state, schedule("constant", best, total), end - first, stage_seed, total // 2
+                state, schedule("constant", best, total), end - first, stage_seed, windows(total)
             )
             rates = (*rates, best)
         assert state is not None
@@ -106,14 +107,12 @@ def _probe(
     lab: Lab, state: State | None, rate: float, n_steps: int, seed: int
 ) -> tuple[list[float], int]:
     """Return a probe's validation losses, and how many steps lie between them."""
-    first = 0 if state is None else state.step
     every = max(n_steps // VALIDATIONS, 1)
     losses = []
     for k, begin in enumerate(range(0, n_steps, every)):
         n = min(every, n_steps - begin)
         segment_seed = derive_seed(seed, "part", k)
-        # Averaging begins after the probe, which is never.
-        state = lab.train(state, schedule("constant", rate, n), n, segment_seed, first + n_steps)
+        state = lab.train(state, schedule("constant", rate, n), n, segment_seed, ())
         losses.append(lab.validate(state.model).loss)
     return losses, every
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from dataclasses import dataclass
 from functools import lru_cache
 import json
-import math
 from pathlib import Path
 import time
 from typing import Any
@@ -20,13 +19,14 @@ from benchmarks.staged.lab import KINDS
 from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import Problem
 from benchmarks.staged.methods import PBT
+from benchmarks.staged.methods import Probed
 from benchmarks.staged.methods import Staged
 from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
 from benchmarks.version import version_of
 
 
-AnyMethod = Tuned | Staged | AutoLRS | PBT | SuccessiveHalving
+AnyMethod = Tuned | Staged | Probed | AutoLRS | PBT | SuccessiveHalving
 
 Result = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Job:
     def run(self) -> Result:
         """Spend the largest budget; at each, report the best raw and the best averaged weights.
 
-        The best have the lowest validation loss, each kind by its own.
+        The best have the highest validation κ, each kind by its own.
         """
         start = time.process_time()
         lab = Lab(self.problem, self.seed)
@@ -64,7 +64,7 @@ class Job:
         reports: list[Result] = []
         for candidate in self.method.candidates(lab, self.budgets[-1], self.seed):
             for kind in KINDS:
-                if kind not in best or _loss(candidate, kind) < _loss(best[kind], kind):
+                if kind not in best or candidate.valid[kind].kappa > best[kind].valid[kind].kappa:
                     best[kind] = candidate
             n = self.budgets[len(reports)]
             # Rounded, because a few steps are left over where AutoLRS's probes have whole ones.
@@ -72,11 +72,6 @@ class Job:
                 reports.append(_report(lab, n, best))
         reports.append(_report(lab, self.budgets[-1], best))
         return {"reports": reports, "seconds": round(time.process_time() - start, 2)}
-
-
-def _loss(candidate: Candidate, kind: str) -> float:
-    loss = candidate.valid[kind].loss
-    return math.inf if math.isnan(loss) else loss
 
 
 def _report(lab: Lab, budget: int, best: dict[str, Candidate]) -> Result:

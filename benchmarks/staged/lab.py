@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import lru_cache
@@ -18,6 +20,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 
+from optuna_gamma import kappa
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision.data import Dataset
@@ -48,6 +51,8 @@ class Problem:
         n_test: Number of images that nothing is chosen by, evenly taken; 0: all there are.
         epochs: Number of epochs of one training, which is what a budget counts.
         model: Name of the network; it must have no batch normalisation.
+        held_out: Number of training images that take the place of the test images, where
+            something is chosen by the results.
     """
 
     dataset: str
@@ -56,6 +61,7 @@ class Problem:
     n_test: int
     epochs: int
     model: str = "deep-conv"
+    held_out: int = 0
 
     @property
     def name(self) -> str:
@@ -64,10 +70,22 @@ class Problem:
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy in nats and fraction of correct answers."""
+    """Mean cross-entropy in nats, not a number if training diverged, and accuracy."""
 
     loss: float
     accuracy: float
+
+    @property
+    def kappa(self) -> float:
+        """κ, by which everything is chosen; minus infinity if training diverged."""
+        return -math.inf if math.isnan(self.loss) else kappa(self.accuracy, self.loss)
+
+
+class Mean(NamedTuple):
+    """Mean of the weights after each of so many steps."""
+
+    weights: Weights
+    n_steps: int
 
 
 @dataclass(frozen=True)
@@ -77,16 +95,13 @@ class State:
     Args:
         step: Number of steps taken since the first weights.
         model: Weights as trained.
-        averaged: Mean of the weights after each step since averaging began, if it has.
-        n_averaged: Number of weights in the mean.
-        losses: Training losses of the last segment's steps.
+        means: Means of the weights after each step since, by the number of steps before they
+            began; only those that have begun.
     """
 
     step: int
     model: Weights
-    averaged: Weights | None
-    n_averaged: int
-    losses: tuple[float, ...]
+    means: Mapping[int, Mean]
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,8 @@ class Candidate:
 
     Args:
         rates: Learning rates that it was made with; of a schedule with a shape, the highest.
-        weights: Of ``"raw"`` weights, as trained, and of ``"averaged"`` ones.
+        weights: Of ``"raw"`` weights, as trained, and of ``"averaged"`` ones: of the means of the
+            state the one that is best on the validation images.
         valid: Their scores.
     """
 
@@ -134,7 +150,7 @@ class Lab:
         rate: Callable[[int], float],
         n_steps: int,
         seed: int,
-        average_after: int,
+        average_after: Sequence[int],
     ) -> State:
         """Train a segment by plain SGD.
 
@@ -143,20 +159,17 @@ class Lab:
             rate: From the number of steps since the first weights to the learning rate.
             n_steps: Number of steps.
             seed: Seed of fresh weights, batches and dropout.
-            average_after: Number of steps since the first weights after which averaging begins
-                anew. A mean that had begun then goes on.
+            average_after: Numbers of steps since the first weights after which means begin. Those
+                that the state has go on.
         """
         with random_numbers(seed, CPU):
             model = self._create_model()
-            average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
             if state is not None:
                 model.load_state_dict(state.model)
-                if state.averaged is not None:
-                    average.module.load_state_dict(state.averaged)
-                    average.n_averaged.fill_(state.n_averaged)
             first = 0 if state is None else state.step
+            begun: Mapping[int, Mean] = {} if state is None else state.means
+            averages = {after: _average(model, begun.get(after)) for after in average_after}
             optimizer = torch.optim.SGD(model.parameters(), 1.0, weight_decay=WEIGHT_DECAY)
-            losses = []
             batches = islice(self._batches(model), n_steps)
             for step, (images, labels) in enumerate(batches, start=first):
                 optimizer.param_groups[0]["lr"] = rate(step)
@@ -164,20 +177,16 @@ class Lab:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                losses.append(float(loss.detach()))
-                if step == average_after:
-                    average.n_averaged.zero_()
-                if step >= average_after:
-                    average.update_parameters(model)
+                for after, average in averages.items():
+                    if step >= after:
+                        average.update_parameters(model)
         self.spent += n_steps
-        n_averaged = int(average.n_averaged)
-        return State(
-            first + n_steps,
-            model.state_dict(),
-            average.module.state_dict() if n_averaged else None,
-            n_averaged,
-            tuple(losses),
-        )
+        means = {
+            after: Mean(average.module.state_dict(), int(average.n_averaged))
+            for after, average in averages.items()
+            if average.n_averaged > 0
+        }
+        return State(first + n_steps, model.state_dict(), means)
 
     def validate(self, weights: Weights) -> Score:
         """Score weights on the validation images, by which everything is chosen."""
@@ -188,9 +197,15 @@ class Lab:
         return self._score(weights, self._data.test)
 
     def candidate(self, state: State, rates: tuple[float, ...]) -> Candidate:
-        """Score a finished training; one that diverged has a loss that is not a number."""
-        weights = {"raw": state.model, "averaged": state.averaged or state.model}
-        return Candidate(rates, weights, {k: self.validate(w) for k, w in weights.items()})
+        """Score a finished training."""
+        means = [mean.weights for mean in state.means.values()] or [state.model]
+        scores = [self.validate(weights) for weights in means]
+        best = max(range(len(means)), key=lambda i: scores[i].kappa)
+        return Candidate(
+            rates,
+            {"raw": state.model, "averaged": means[best]},
+            {"raw": self.validate(state.model), "averaged": scores[best]},
+        )
 
     def _batches(self, model: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self._data.train
@@ -213,11 +228,31 @@ class Lab:
         return Score(loss if math.isfinite(loss) else math.nan, accuracy)
 
 
+def windows(n_steps: int) -> tuple[int, ...]:
+    """Return after which steps of a training means begin: its last half, quarter and eighth."""
+    return tuple(n_steps - n_steps // part for part in (2, 4, 8))
+
+
+def _average(model: nn.Module, begun: Mean | None) -> AveragedModel:
+    average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+    if begun is not None:
+        average.module.load_state_dict(begun.weights)
+        average.n_averaged.fill_(begun.n_steps)
+    return average
+
+
 @lru_cache(maxsize=2)
 def _load(problem: Problem, seed: int) -> Dataset:
     data = load_dataset(
-        problem.dataset, n_train=problem.n_train or None, n_valid=problem.n_valid, seed=seed
+        problem.dataset,
+        n_train=problem.n_train or None,
+        n_valid=problem.n_valid + problem.held_out,
+        seed=seed,
     )
+    if problem.held_out:
+        images, labels = data.valid
+        n = problem.n_valid
+        return replace(data, valid=(images[:n], labels[:n]), test=(images[n:], labels[n:]))
     if not problem.n_test:
         return data
     # The first half of MNIST's test images is easier than the second.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
 import functools
+import itertools
 import math
 import tempfile
 from typing import Literal
@@ -25,9 +26,9 @@ from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import MAX_RATE
 from benchmarks.staged.lab import MIN_RATE
 from benchmarks.staged.lab import State
+from benchmarks.staged.lab import windows
 from optuna_gamma import create_staged_study
 from optuna_gamma import GammaBOSampler
-from optuna_gamma import kappa
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged.seeds import derive_seed
 
@@ -105,99 +106,100 @@ def make_sampler(name: Sampler, seed: int) -> BaseSampler:
 class Tuned:
     """Whole trainings with a schedule of one shape, whose highest rate is searched.
 
-    All begin with the same weights and see the same batches. The sampler is told the validation
-    loss of the averaged weights.
+    All begin with the same weights and see the same batches. The sampler is told κ of the averaged
+    weights.
 
     Args:
         shape: Shape of the schedule.
-        sampler: What searches.
+        sampler: What searches. GammaBOSampler begins in the middle of the range.
+        n_trainings: Number of trainings, each as long as the budget then allows; 0: as many as
+            the budget has, of the problem's length.
     """
 
     shape: Shape
     sampler: Sampler
+    n_trainings: int = 0
 
-    anytime = True
+    @property
+    def anytime(self) -> bool:
+        """See :class:`Method`."""
+        return not self.n_trainings
 
     @property
     def name(self) -> str:
         """Name in tables."""
-        return f"{self.shape}, {self.sampler}"
+        longer = {0: "", 1: ", one long training"}
+        of_all = longer.get(self.n_trainings, f", {self.n_trainings} long trainings")
+        return f"{self.shape}, {self.sampler}{of_all}"
 
     def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
         """See :class:`Method`."""
         study = optuna.create_study(
-            study_name=f"tuned-{seed}", sampler=make_sampler(self.sampler, derive_seed(seed, "s"))
+            study_name=f"tuned-{seed}",
+            sampler=make_sampler(self.sampler, derive_seed(seed, "s")),
+            direction="maximize",
         )
-        n = lab.training_steps
-        for _ in range(budget):
+        n_trainings = min(self.n_trainings, budget) or budget
+        n = lab.training_steps * budget // n_trainings
+        for _ in range(n_trainings):
             trial = study.ask()
             rate = trial.suggest_float("lr", MIN_RATE, MAX_RATE, log=True)
             state = lab.train(
-                None, schedule(self.shape, rate, n), n, derive_seed(seed, "stage", 0), n // 2
+                None, schedule(self.shape, rate, n), n, derive_seed(seed, "stage", 0), windows(n)
             )
             candidate = lab.candidate(state, (rate,))
-            loss = candidate.valid["averaged"].loss
-            if math.isnan(loss):
+            value = candidate.valid["averaged"].kappa
+            if math.isinf(value):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
-                study.tell(trial, loss)
+                study.tell(trial, value)
             yield candidate
 
 
-@dataclass(frozen=True)
-class Staged:
-    """The staged study: a stage's best trial's weights go on to the next stage.
+class StagedMethod:
+    """A staged study: a stage's best trial's weights go on to the next stage.
 
-    Averaging is over the second half of a stage's steps. The stages have equally many steps, the
-    last ones one more where it does not come out even.
+    Averaged are the weights of the second half of a stage.
 
-    Args:
-        stage_steps: Least number of steps of a stage; 0: a stage is an epoch.
+    Attributes:
         averaging: Whether averaged weights are scored. Raw ones go on in any case.
         sampler: What searches a stage's rate.
-        score: A trial's value, which the sampler is told and the best of is promoted: validation
-            ``"loss"`` or ``"kappa"``.
+        score: A trial's value, which the sampler is told and the best of is promoted: of
+            validation images the loss or κ.
     """
 
-    stage_steps: int
     averaging: bool
     sampler: Sampler
-    score: Literal["loss", "kappa"] = "loss"
+    score: Literal["loss", "kappa"]
 
     anytime = False
 
-    @property
-    def name(self) -> str:
-        """Name in tables."""
-        length = f"{self.stage_steps} steps" if self.stage_steps else "an epoch"
-        scored = f"{'averaged' if self.averaging else 'raw'} {self.score}"
-        return f"staged, {length}, {scored}, {self.sampler}"
+    def stages(self, lab: Lab, budget: int) -> tuple[list[int], tuple[int, ...]]:
+        """Return the steps of each stage, and the trials that stages take in turns."""
+        raise NotImplementedError
 
     def candidates(self, lab: Lab, budget: int, seed: int) -> Iterator[Candidate]:
         """See :class:`Method`."""
-        total = lab.training_steps
-        n_stages = max(total // (self.stage_steps or lab.epoch_steps), 1)
-        ends = _equal_parts(total, n_stages)
+        lengths, n_trials = self.stages(lab, budget)
+        starts = [0, *itertools.accumulate(lengths)]
         kind = "averaged" if self.averaging else "raw"
         last: list[Candidate] = []
 
         def objective(trial: optuna.Trial, stage: Stage) -> float:
             rate = trial.suggest_float("lr", MIN_RATE, MAX_RATE, log=True)
+            first, n_steps = starts[stage.number], lengths[stage.number]
             saved = stage.load()
-            first = 0 if saved is None else ends[stage.number - 1]
-            before = None if saved is None else State(first, saved["model"], None, 0, ())
-            n_steps = ends[stage.number] - first
+            before = None if saved is None else State(first, saved["model"], {})
             state = lab.train(
                 before,
-                schedule("constant", rate, total),
+                schedule("constant", rate, n_steps),
                 n_steps,
                 stage.seed,
-                first + n_steps // 2,
+                (first + n_steps // 2,),
             )
-            if stage.number < n_stages - 1:
-                weights = state.averaged if self.averaging else state.model
-                assert weights is not None
-                score = lab.validate(weights)
+            if stage.number < len(lengths) - 1:
+                (mean,) = state.means.values()
+                score = lab.validate(mean.weights if self.averaging else state.model)
             else:
                 rates = tuple(record.params["lr"] for record in staged.schedule)
                 last.append(lab.candidate(state, (*rates, rate)))
@@ -205,7 +207,7 @@ class Staged:
             stage.save(trial, {"model": state.model})
             if math.isnan(score.loss):
                 return math.nan
-            return score.loss if self.score == "loss" else kappa(score.accuracy, score.loss)
+            return score.loss if self.score == "loss" else score.kappa
 
         sampler: BaseSampler | Callable[[int], BaseSampler] = GammaBOSampler(seed=seed)
         if self.sampler != "gamma":  # those that are not stateless are made anew for each trial
@@ -220,8 +222,87 @@ class Staged:
                 direction="minimize" if self.score == "loss" else "maximize",
                 seed=seed,
             )
-            staged.optimize(objective, n_stages, budget)
+            staged.optimize(objective, len(lengths), n_trials)
         yield from last
+
+    def _scored(self) -> str:
+        return f"{'averaged' if self.averaging else 'raw'} {self.score}, {self.sampler}"
+
+
+@dataclass(frozen=True)
+class Staged(StagedMethod):
+    """Stages of one length, which make up a training, with as many trials as the budget has.
+
+    Args:
+        stage_steps: Least number of steps of a stage, the last ones have one more where it does
+            not come out even; 0: a stage is an epoch.
+        averaging: See :class:`StagedMethod`.
+        sampler: See :class:`StagedMethod`.
+        score: See :class:`StagedMethod`.
+    """
+
+    stage_steps: int
+    averaging: bool = True
+    sampler: Sampler = "gamma"
+    score: Literal["loss", "kappa"] = "kappa"
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        length = f"{self.stage_steps} steps" if self.stage_steps else "an epoch"
+        return f"staged, {length}, {self._scored()}"
+
+    def stages(self, lab: Lab, budget: int) -> tuple[list[int], tuple[int, ...]]:
+        """See :class:`StagedMethod`."""
+        total = lab.training_steps
+        n_stages = max(total // (self.stage_steps or lab.epoch_steps), 1)
+        return np.diff([0, *_equal_parts(total, n_stages)]).tolist(), (budget,)
+
+
+@dataclass(frozen=True)
+class Probed(StagedMethod):
+    """Short stages that search, and after each a long one that trains on with what they found.
+
+    A search takes at most a third of the budget. Where not two probes have room in that, nothing
+    is searched: the rate is the sampler's first.
+
+    Args:
+        n_probes: Most trials of a search.
+        share: A probe takes this part of the whole budget, and at least ``min_steps``.
+        rounds: Number of searches.
+        averaging: See :class:`StagedMethod`.
+        sampler: See :class:`StagedMethod`.
+        score: See :class:`StagedMethod`.
+        min_steps: Least number of steps of a probe.
+    """
+
+    n_probes: int = 6
+    share: int = 24
+    rounds: int = 1
+    averaging: bool = True
+    sampler: Sampler = "gamma"
+    score: Literal["loss", "kappa"] = "kappa"
+    min_steps: int = 100
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        rounds = "" if self.rounds == 1 else f"{self.rounds} times "
+        return (
+            f"staged, {rounds}{self.n_probes} probes of 1/{self.share} "
+            f"({self.min_steps}+ steps), {self._scored()}"
+        )
+
+    def stages(self, lab: Lab, budget: int) -> tuple[list[int], tuple[int, ...]]:
+        """See :class:`StagedMethod`."""
+        total = budget * lab.training_steps
+        probe = max(self.min_steps, total // self.share)
+        n_probes = min(self.n_probes, total // (3 * self.rounds * probe))
+        if n_probes < 2:
+            return [total], (1,)
+        ends = _equal_parts(total - self.rounds * n_probes * probe, self.rounds)
+        long = np.diff([0, *ends]).tolist()
+        return [steps for held in long for steps in (probe, held)], (n_probes, 1)
 
 
 @dataclass(frozen=True)
@@ -229,8 +310,8 @@ class PBT:
     """Population-based training, synchronous, with as many members as the budget has trainings.
 
     Ten times in a training, each of the worst 20 % takes the weights and the rate of a random one
-    of the best 20 %, by validation loss, and the rate is multiplied by 0.8 or 1.2. The mean of the
-    weights over the second half of the training is copied with them.
+    of the best 20 %, by validation κ, and the rate is multiplied by 0.8 or 1.2. The mean of the
+    weights over the last part of the training is copied with them.
 
     Reference:
         M. Jaderberg et al., "Population Based Training of Neural Networks", 2017: truncation
@@ -265,33 +346,33 @@ class PBT:
                         schedule("constant", rate, total),
                         end - first,
                         segment_seed,
-                        total // 2,
+                        windows(total),
                     )
                 )
             members = list(trained)
             if end == total:
                 break
-            losses = [lab.validate(state.model).loss for state in trained]
-            for i, j in exploited(losses, rng):
+            scores = [lab.validate(state.model).kappa for state in trained]
+            for i, j in exploited(scores, rng):
                 members[i] = trained[j]
                 rates[i] = (*rates[j], rates[j][-1] * float(rng.choice([0.8, 1.2])))
         for state, used in zip(trained, rates, strict=True):
             yield lab.candidate(state, used)
 
 
-def exploited(losses: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
+def exploited(scores: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
     """Pair each of the worst 20 % with a random one of the best 20 %, at least one.
 
     Args:
-        losses: Losses of the members; not a number is worst.
+        scores: κ of the members.
         rng: Random numbers.
 
     Returns:
         Who takes over, and from whom.
     """
-    order = np.argsort(losses)  # NaN comes last
-    n = max(round(0.2 * len(losses)), 1)
-    if len(losses) < 2:
+    order = np.argsort(scores)[::-1]
+    n = max(round(0.2 * len(scores)), 1)
+    if len(scores) < 2:
         return []
     return [(int(i), int(rng.choice(order[:n]))) for i in order[-n:]]
 
@@ -300,7 +381,7 @@ def exploited(losses: list[float], rng: np.random.Generator) -> list[tuple[int, 
 class SuccessiveHalving:
     """Random constant rates, of which the best third goes on at a ninth and a third of the way.
 
-    They are compared by validation loss. Rates are as many as the budget allows; less is left
+    They are compared by validation κ. Rates are as many as the budget allows; less is left
     over than one more would take, promotions included.
 
     Reference:
@@ -336,14 +417,14 @@ class SuccessiveHalving:
                         schedule("constant", rate, total),
                         end - first,
                         segment_seed,
-                        total // 2,
+                        windows(total),
                     ),
                 )
                 for rate, state in states
             ]
             if end < total:
-                losses = [lab.validate(state.model).loss for _, state in trained]
-                kept = np.argsort(losses)[: max(len(trained) // self.eta, 1)]
+                scores = [lab.validate(state.model).kappa for _, state in trained]
+                kept = np.argsort(scores)[::-1][: max(len(trained) // self.eta, 1)]
                 states = [trained[i] for i in kept]
         for rate, state in trained:
             yield lab.candidate(state, (rate,))

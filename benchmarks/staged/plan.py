@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 from benchmarks.record import Preset
 from benchmarks.record import Purpose
@@ -11,6 +12,7 @@ from benchmarks.staged.jobs import AnyMethod
 from benchmarks.staged.jobs import Job
 from benchmarks.staged.lab import Problem
 from benchmarks.staged.methods import PBT
+from benchmarks.staged.methods import Probed
 from benchmarks.staged.methods import Sampler
 from benchmarks.staged.methods import Shape
 from benchmarks.staged.methods import Staged
@@ -18,17 +20,25 @@ from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
 
 
-DEFAULT = Staged(100, averaging=True, sampler="gamma")
+DEFAULT = Probed()
 """The form of the staged study that is judged."""
 
-THESIS = Staged(0, averaging=False, sampler="gamma", score="kappa")
+THESIS = Staged(0, averaging=False)
 
 SHAPES: tuple[Shape, ...] = ("constant", "cosine", "one-cycle")
 
+LONG = (Tuned("constant", "gamma", 1), Tuned("constant", "gamma", 3))
+"""What is asked besides: whether the epochs were better spent on fewer, longer trainings."""
+
 VARIANTS = (
-    Staged(50, averaging=True, sampler="gamma"),
-    Staged(200, averaging=True, sampler="gamma"),
-    Staged(100, averaging=False, sampler="gamma"),
+    replace(DEFAULT, n_probes=3),
+    replace(DEFAULT, share=48, min_steps=50),
+    replace(DEFAULT, rounds=2),
+    replace(DEFAULT, score="loss"),
+    replace(DEFAULT, averaging=False),
+    replace(DEFAULT, sampler="random"),
+    Staged(100),
+    Staged(100, averaging=False),
 )
 """What is tried beside the default where something is to be chosen."""
 
@@ -49,6 +59,10 @@ _PAPER = (
     Problem("cifar10", 0, 10_000, 0, epochs=20, model="keras-cifar"),
 )
 _SMOKE = (Problem("digits", 300, 100, 0, epochs=20),)
+
+
+HELD_OUT = {Preset.smoke: 200, Preset.cpu: 5_000, Preset.paper: 5_000}
+"""Number of training images that ideas are chosen by."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +100,9 @@ class Plan:
 def get_plan(preset: Preset, purpose: Purpose) -> Plan:
     """Return what a preset runs.
 
-    Ideas are chosen by validation images on two problems, seeds 0 to 4; the final table is of
-    other seeds, from 100, and of problems that no choice has seen as well.
+    Ideas are chosen on two problems, seeds 0 to 4, by training images that no search sees; the
+    final table is of test images, other seeds, from 100, and of problems that no choice has seen
+    as well.
     """
     problems = {Preset.smoke: _SMOKE, Preset.cpu: _CPU, Preset.paper: _PAPER}[preset]
     samplers: tuple[Sampler, ...] = ("gamma",)
@@ -97,11 +112,15 @@ def get_plan(preset: Preset, purpose: Purpose) -> Plan:
     if purpose is Purpose.choose:
         if preset is not Preset.smoke:
             problems = (_MNIST_500, _FASHION_500)
-        methods: tuple[AnyMethod, ...] = (DEFAULT, *VARIANTS, THESIS, *tuned)
+        problems = tuple(replace(problem, held_out=HELD_OUT[preset]) for problem in problems)
+        methods: tuple[AnyMethod, ...] = (DEFAULT, *VARIANTS, THESIS, *tuned, *LONG)
     else:
-        random = Staged(DEFAULT.stage_steps, DEFAULT.averaging, "random", DEFAULT.score)
+        random = replace(DEFAULT, sampler="random")
         others = (AutoLRS(), PBT(), SuccessiveHalving())
-        methods = (DEFAULT, random, THESIS, *tuned, *others)
-    budgets, n_seeds = ((2,), 1) if preset is Preset.smoke else ((2, 4, 12), 5)
+        methods = (DEFAULT, random, THESIS, *tuned, *LONG, *others)
+    budgets = (2, 4, 12) if purpose is Purpose.final else (12,)
+    if preset is Preset.smoke:
+        budgets = (2,)
+    n_seeds = 1 if preset is Preset.smoke else 5
     first = 0 if purpose is Purpose.choose else 100
     return Plan(problems, methods, budgets, tuple(range(first, first + n_seeds)))

@@ -27,9 +27,10 @@ from benchmarks.thesis.analysis import Mean
 NOTES = (
     "Accuracy in percent on {images}; ± is half of Student's 95 % interval over seeds. budget: "
     "epochs spent, search included, in units of one training; epochs: what was spent of it. raw: "
-    "weights as trained; averaged: their mean over the second half of the training, of a staged "
-    "study over the second half of a stage. Of each kind the candidate with the lowest validation "
-    "loss is taken. rates: of the averaged ones, first seed. Networks and images: {problems}."
+    "weights as trained; averaged: their mean over the last half, quarter or eighth of a "
+    "training, whichever validates best, of a staged study over the second half of a stage. Of "
+    "each kind the candidate with the highest validation κ is taken. rates: of the averaged ones, "
+    "first seed. Networks and images: {problems}."
 )
 
 COMPARED = (
@@ -58,23 +59,23 @@ class Reports:
 
 
 def write(reports: Reports, preset: Preset, purpose: Purpose, out: Path) -> None:
-    """Write table, comparison and picture; where is chosen, of validation images alone."""
+    """Write table, comparison and picture."""
     plan = reports.plan
-    split = "valid" if purpose is Purpose.choose else "test"
+    is_choice = purpose is Purpose.choose
     name = f"staged-{purpose.value}-{preset.value}"
     problems = "; ".join(
         f"{p.name}, {p.model}, {p.epochs} epochs, {p.n_valid} to validate" for p in plan.problems
     )
-    images = "validation images" if split == "valid" else "test images"
+    images = "training images that no search sees" if is_choice else "test images"
     notes = NOTES.format(images=images, problems=problems)
-    rows = _rows(reports, split)
+    rows = _rows(reports)
     if not rows:
         print("Nothing is stored of this.")
         return
     record = Record(name, "Staged training", rows, plan.seeds, ("torch",), notes)
-    record.save(out, _picture(reports, split))
+    record.save(out, _picture(reports))
     text = f"{markdown(rows)}\n\n{notes}\n"
-    compared = _compare(reports, split)
+    compared = _compare(reports)
     if compared:
         default = plan.methods[0].name
         notes = COMPARED.format(default=default, budget=plan.budgets[-1])
@@ -85,7 +86,7 @@ def write(reports: Reports, preset: Preset, purpose: Purpose, out: Path) -> None
     (out / f"{name}.md").write_text(text)
 
 
-def _rows(reports: Reports, split: str) -> list[dict[str, Any]]:
+def _rows(reports: Reports) -> list[dict[str, Any]]:
     plan, rows = reports.plan, []
     for problem in plan.problems:
         for budget in plan.budgets:
@@ -100,10 +101,9 @@ def _rows(reports: Reports, split: str) -> list[dict[str, Any]]:
                     "epochs": round(float(np.mean([r["epochs"] for r in found])), 1),
                 }
                 for kind in KINDS:
-                    row[kind] = Mean.of(100 * r[kind][split][1] for r in found).text(2)
-                for kind in KINDS:
-                    losses = [r[kind]["valid"][0] for r in found]
-                    row[f"valid. loss, {kind}"] = round(float(np.mean(losses)), 4)
+                    row[kind] = Mean.of(100 * r[kind]["test"][1] for r in found).text(2)
+                losses = [r["averaged"]["test"][0] for r in found]
+                row["loss, averaged"] = round(float(np.mean(losses)), 4)
                 row["seeds"] = len(found)
                 row["rates"] = _listed(found[0]["averaged"]["rates"])
                 rows.append(row)
@@ -115,7 +115,7 @@ def _listed(rates: Sequence[float]) -> str:
     return " ".join(shown if len(shown) <= 5 else [*shown[:2], "…", *shown[-2:]])
 
 
-def _compare(reports: Reports, split: str) -> list[dict[str, Any]]:
+def _compare(reports: Reports) -> list[dict[str, Any]]:
     plan, rows = reports.plan, []
     default, *others = plan.methods
     budget = plan.budgets[-1]
@@ -126,7 +126,7 @@ def _compare(reports: Reports, split: str) -> list[dict[str, Any]]:
             left, right = (reports.of(problem, m, budget) for m in (default, method))
             pairs = np.array(
                 [
-                    (left[seed]["averaged"][split][1], right[seed]["averaged"][split][1])
+                    (left[seed]["averaged"]["test"][1], right[seed]["averaged"]["test"][1])
                     for seed in left.keys() & right.keys()
                 ]
             )
@@ -149,7 +149,7 @@ def _compare(reports: Reports, split: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _picture(reports: Reports, split: str) -> Figure:
+def _picture(reports: Reports) -> Figure:
     plan = reports.plan
     figure = Figure(figsize=(4.2 * len(plan.problems) + 2.5, 4), layout="constrained")
     panels = figure.subplots(1, len(plan.problems), squeeze=False)[0]
@@ -158,7 +158,7 @@ def _picture(reports: Reports, split: str) -> Figure:
             for kind, style in zip(KINDS, ("--", "-"), strict=True):
                 found = [reports.of(problem, method, n) for n in plan.budgets]
                 points = [
-                    (n, 100 * float(np.mean([r[kind][split][1] for r in of_n.values()])))
+                    (n, 100 * float(np.mean([r[kind]["test"][1] for r in of_n.values()])))
                     for n, of_n in zip(plan.budgets, found, strict=True)
                     if of_n
                 ]
@@ -177,7 +177,7 @@ def _picture(reports: Reports, split: str) -> Figure:
         axes.minorticks_off()
         axes.set(title=problem.name, xlabel="epochs spent / epochs of one training")
         axes.grid(color="0.9")
-    panels[0].set_ylabel(f"{split} accuracy, % (dashed: raw weights)")
+    panels[0].set_ylabel("accuracy, % (dashed: raw weights)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize="small")
     return figure

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 import json
 import math
@@ -19,7 +20,6 @@ from benchmarks.__main__ import app
 from benchmarks.record import Preset
 from benchmarks.record import Purpose
 from benchmarks.staged import autolrs
-from benchmarks.staged import jobs
 from benchmarks.staged import lab as lab_module
 from benchmarks.staged import methods
 from benchmarks.staged import run
@@ -33,6 +33,7 @@ from benchmarks.staged.lab import Problem
 from benchmarks.staged.lab import State
 from benchmarks.staged.methods import exploited
 from benchmarks.staged.methods import PBT
+from benchmarks.staged.methods import Probed
 from benchmarks.staged.methods import schedule
 from benchmarks.staged.methods import Staged
 from benchmarks.staged.methods import SuccessiveHalving
@@ -52,7 +53,12 @@ METHODS: tuple[AnyMethod, ...] = (
     Tuned("constant", "gamma"),
     Tuned("one-cycle", "tpe"),
     Staged(10, averaging=True, sampler="gamma"),
-    Staged(0, averaging=False, sampler="random", score="kappa"),
+    Staged(0, averaging=False, sampler="random", score="loss"),
+    Probed(n_probes=3, min_steps=5),
+    Probed(rounds=2, min_steps=5, sampler="random"),
+    Probed(),
+    Tuned("constant", "gamma", 1),
+    Tuned("cosine", "gamma", 3),
     AutoLRS(),
     PBT(),
     SuccessiveHalving(),
@@ -76,7 +82,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, list[float]]]
     train = Lab.train
 
     def watch(
-        self: Lab, state: State | None, rate: Any, n_steps: int, seed: int, average_after: int
+        self: Lab,
+        state: State | None,
+        rate: Any,
+        n_steps: int,
+        seed: int,
+        average_after: Sequence[int],
     ) -> State:
         rates: list[float] = []
         seen.append((0 if state is None else state.step, seed, rates))
@@ -165,13 +176,23 @@ class TestImages:
         names = {problem.name for problem in get_plan(Preset.cpu, Purpose.choose).problems}
         assert names == {"mnist-500", "fashion-mnist-500"}
 
-    def test_the_best_of_each_kind_has_the_lowest_loss_of_its_kind(self) -> None:
+    def test_the_best_of_each_kind_has_the_highest_kappa_of_its_kind(self) -> None:
         method = Tuned("constant", "random")
         report = Job(TINY, method, (4,), 0).run()["reports"][0]
         candidates = list(method.candidates(Lab(TINY, 0), 4, 0))
         for kind in lab_module.KINDS:
-            best = min(candidate.valid[kind].loss for candidate in candidates)
-            assert report[kind]["valid"][0] == pytest.approx(best, abs=1e-5)
+            best = max(candidates, key=lambda candidate: candidate.valid[kind].kappa)
+            assert report[kind]["valid"] == pytest.approx(best.valid[kind], abs=1e-5)
+
+    def test_images_held_out_are_neither_trained_with_nor_chosen_by(self) -> None:
+        data = lab_module._load(replace(TINY, held_out=30), 0)
+        parts = [
+            {image.numpy().tobytes() for image in images}
+            for images, _ in (data.train, data.valid, data.test)
+        ]
+        assert [len(part) for part in parts] == [100, 50, 30]
+        assert not parts[0] & parts[2]
+        assert not parts[1] & parts[2]
 
 
 class TestTraining:
@@ -187,21 +208,22 @@ class TestTraining:
         )
         stage = OnlyStage(7)
         task(cast(optuna.Trial, FixedTrial({"lr": 0.05})), cast(Stage, stage))
-        state = Lab(TINY, 0).train(None, lambda step: 0.05, 6, 7, 3)
-        assert state.averaged is not None
+        state = Lab(TINY, 0).train(None, lambda step: 0.05, 6, 7, [3])
         for name, weights in state.model.items():
             assert weights.equal(stage.state["model"][name])
-            assert state.averaged[name].equal(stage.state["averaged"][name])
+            assert state.means[3].weights[name].equal(stage.state["averaged"][name])
 
     def test_a_mean_goes_on_over_segments(self) -> None:
         """The naive twin: every weight kept, then averaged."""
         lab, state, kept = Lab(TINY, 0), None, []
         for k in range(6):
-            state = lab.train(state, lambda step: 0.02, 1, k, 3)
+            state = lab.train(state, lambda step: 0.02, 1, k, [3, 5])
             kept.append(state.model["0.weight"].clone())
         assert state is not None
-        assert state.averaged is not None
-        torch.testing.assert_close(state.averaged["0.weight"], torch.stack(kept[3:]).mean(0))
+        for after, mean in state.means.items():
+            assert mean.n_steps == 6 - after
+            expected = torch.stack(kept[after:]).mean(0)
+            torch.testing.assert_close(mean.weights["0.weight"], expected)
 
     @pytest.mark.parametrize("n_steps", [10, 200])
     def test_schedules_are_those_of_pytorch(self, n_steps: int) -> None:
@@ -222,10 +244,17 @@ class TestTraining:
 
     def test_a_training_that_diverges_is_never_the_best(self) -> None:
         lab = Lab(TINY, 0)
-        state = lab.train(None, lambda step: 1e6, 36, 0, 18)
+        state = lab.train(None, lambda step: 1e6, 36, 0, [18])
         candidate = lab.candidate(state, (1e6,))
         assert math.isnan(candidate.valid["raw"].loss)
-        assert jobs._loss(candidate, "raw") == math.inf
+        assert candidate.valid["raw"].kappa == -math.inf
+
+    def test_the_mean_that_validates_best_is_taken(self) -> None:
+        lab = Lab(TINY, 0)
+        state = lab.train(None, lambda step: 0.05, 36, 0, lab_module.windows(36))
+        assert list(state.means) == [18, 27, 32]
+        scores = [lab.validate(mean.weights).kappa for mean in state.means.values()]
+        assert lab.candidate(state, (0.05,)).valid["averaged"].kappa == max(scores)
 
 
 class TestProtocols:
@@ -235,6 +264,25 @@ class TestProtocols:
         list(Staged(0, averaging=False, sampler="random").candidates(Lab(TINY, 0), 2, 0))
         assert {len(rates) for *_, rates in steps} == {2}
         assert len(steps) == 18 * 2
+
+    def test_probes_take_a_third_at_most_and_the_winner_is_trained_on(
+        self, steps: list[tuple[int, int, list[float]]]
+    ) -> None:
+        for method, expected in (
+            (Probed(min_steps=5), [(0, 6)] * 6 + [(6, 108)]),  # of 4 × 36 steps
+            (Probed(min_steps=20), [(0, 20)] * 2 + [(20, 104)]),
+            (Probed(min_steps=50), [(0, 144)]),
+            (
+                Probed(2, rounds=2, min_steps=9),
+                [(0, 9)] * 2 + [(9, 54)] + [(63, 9)] * 2 + [(72, 54)],
+            ),
+        ):
+            steps.clear()
+            (candidate,) = method.candidates(Lab(TINY, 0), 4, 0)
+            assert [(first, len(rates)) for first, _, rates in steps] == expected
+            rates = [rates[0] for *_, rates in steps]
+            assert candidate.rates[-1] == rates[-1]
+            assert rates[-1] in rates[:-1] or len(rates) == 1
 
     def test_candidates_of_a_stage_begin_alike(
         self, steps: list[tuple[int, int, list[float]]]
@@ -258,11 +306,11 @@ class TestProtocols:
 
     def test_truncation(self) -> None:
         rng = np.random.default_rng(0)
-        losses = [0.5, math.nan, 0.1, 0.2, 0.9, 0.3, 0.4, 0.6, 0.7, 0.8]
-        pairs = exploited(losses, rng)
+        scores = [0.5, -math.inf, 0.9, 0.8, 0.1, 0.7, 0.6, 0.4, 0.3, 0.2]
+        pairs = exploited(scores, rng)
         assert {i for i, _ in pairs} == {1, 4}
         assert {j for _, j in pairs} <= {2, 3}
-        assert exploited([0.1, 0.2], rng) == [(1, 0)]
+        assert exploited([0.2, 0.1], rng) == [(1, 0)]
         assert exploited([0.1], rng) == []
 
     def test_halving(self, steps: list[tuple[int, int, list[float]]]) -> None:
@@ -324,14 +372,10 @@ class TestStore:
         run.main(Preset.smoke, Purpose.final, (), (), 0, tmp_path)
         assert (tmp_path / "staged-final-smoke.md").read_text() == before
         assert len(done) == 4
-        # Chosen is by validation images alone.
-        plan_rows = json.loads((tmp_path / "staged-final-smoke.json").read_text())["rows"]
-        run.main(Preset.smoke, Purpose.choose, (), (), 0, tmp_path)
-        rows = json.loads((tmp_path / "staged-choose-smoke.json").read_text())["rows"]
+        rows = json.loads((tmp_path / "staged-final-smoke.json").read_text())["rows"]
         reports = list(Store(tmp_path / "staged").read(plan.jobs()).values())
-        for split, table in (("test", plan_rows), ("valid", rows)):
-            accuracies = [r["reports"][0]["raw"][split][1] for r in reports[::2]]
-            assert table[0]["raw"].startswith(f"{100 * float(np.mean(accuracies)):.2f}")
+        accuracies = [r["reports"][0]["raw"]["test"][1] for r in reports[::2]]
+        assert rows[0]["raw"].startswith(f"{100 * float(np.mean(accuracies)):.2f}")
 
     def test_a_changed_method_is_run_again(self, tmp_path: Path) -> None:
         job = Job(TINY, PBT(), (2,), 0)
