@@ -23,11 +23,11 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/bin/python
 	@touch $@
 
 demo: $(VENV)/.installed-train
-	$(BIN)/optuna-gamma train --dataset digits --stages 4 --trials 8 --epochs-per-stage 10 --batch-size 20 --threads 1 --out $(DEMO)
+	$(BIN)/optuna-gamma train --dataset digits --threads 1 --out $(DEMO)
 	@echo
 	@echo "Results are in $(DEMO). Next:"
 	@echo "  $(BIN)/optuna-gamma train --help"
-	@echo "  $(BIN)/optuna-gamma train --dataset digits --stages 6 --trials 8 --epochs-per-stage 10 --batch-size 20 --threads 1 --out $(DEMO)   # go on where the demo ended"
+	@echo "  $(BIN)/optuna-gamma train --dataset digits --stages 4 --threads 1 --out $(DEMO)   # go on where the demo ended"
 	@echo "  $(BIN)/python examples/sampler.py                              # the sampler alone, in any Optuna study"
 
 test: lint types docs unit

@@ -96,6 +96,7 @@ def measure(job: tuple[str, Size, int]) -> Chain:
         data=load_dataset(dataset, n_train=size.n_train, seed=seed),
         space=lambda trial: {"lr": trial.suggest_float("lr", LOW, HIGH, log=True)},
         epochs_per_stage=size.epochs,
+        averaging=None,
     )
     with TemporaryDirectory() as folder:
         staged = create_staged_study(

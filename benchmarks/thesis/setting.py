@@ -99,6 +99,7 @@ def make_task(images: Images, seed: int, epochs_per_stage: int) -> VisionTask:
         epochs_per_stage=epochs_per_stage,
         batch_size=BATCH_SIZE,
         weight_decay=WEIGHT_DECAY,
+        averaging=None,
     )
 
 

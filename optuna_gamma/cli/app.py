@@ -53,7 +53,9 @@ def optuna_gamma(
 _EXAMPLES = """
 Examples:
 
-- `optuna-gamma train --dataset digits --stages 4 --trials 8 --out runs/demo`
+- `optuna-gamma train --dataset digits --out runs/demo`
+
+- `optuna-gamma train --dataset mnist --stages 10 --trials 12 --epochs-per-stage 1`
 
 - `optuna-gamma train --dataset mnist --sampler gp --seed 1`
 
@@ -96,22 +98,22 @@ def train(
     ] = "deep-conv",
     stages: Annotated[
         int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
-    ] = 3,
+    ] = 2,
     trials: Annotated[
         str,
         typer.Option(
             help="Candidates tried in each stage; several numbers take turns. A stage of one "
-            "trains on with what was chosen before it: 6,1 searches in every second stage.",
+            "trains on with what was chosen before it.",
             metavar="N[,N…]",
             rich_help_panel=_BUDGET,
         ),
-    ] = "12",
+    ] = "6,1",
     epochs_per_stage: Annotated[
         str | None,
         typer.Option(
             help="Epochs of each trial; several numbers take turns. Default: as many as make 250 "
             "steps, as rates that are chosen by what a short stage gains are too small; where a "
-            "stage trains on, as many as were searched before it.",
+            "stage trains on, three times as many as were spent on the search before it.",
             metavar="N[,N…]",
             rich_help_panel=_BUDGET,
         ),
@@ -219,10 +221,11 @@ def train(
     averaging: Annotated[
         Averaging,
         typer.Option(
-            help="tail: score and keep the mean of the weights over the second half of a stage.",
+            help="tail: score and keep the mean of the weights over the second half of a stage; "
+            "none: those it ends with.",
             rich_help_panel=_TRAINING,
         ),
-    ] = "none",
+    ] = "tail",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -283,7 +286,8 @@ def train(
     """Train a network stage by stage, each with the learning rate that was best for it.
 
     Every trial of a stage goes on from the weights that the stage before promoted, with its own
-    learning rate. The best one's weights are promoted. The same command resumes a run that was
+    learning rate. The best one's weights are promoted. By default six rates are tried, and the
+    best network trains on. The same command resumes a run that was
     interrupted, and several at once share its work; a larger --stages or --trials extends it.
 
     Exit codes: 0 done, 1 failed, 2 bad options or input, 130 interrupted.

@@ -42,6 +42,9 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 # looks small, and the network starves (Wu et al., ICLR 2018).
 _STEPS_PER_STAGE = 250
 
+_TRAIN_ON = 3
+"""How many times the epochs of a search the stage after it trains on for."""
+
 _SHOWN = 6
 """How many stages are listed, trials × epochs, where they differ."""
 
@@ -186,7 +189,7 @@ def _epochs(options: TrainOptions, n_train: int) -> Numbers:
     if len(trials.numbers) == 1:
         return epochs
     return tuple(
-        epochs * trials[stage - 1] if trials[stage] == 1 else epochs
+        _TRAIN_ON * epochs * trials[stage - 1] if trials[stage] == 1 else epochs
         for stage in range(len(trials.numbers))
     )
 
@@ -271,7 +274,7 @@ class _Follower:
             f"test; {data.n_classes} classes; {options.model} on {task.device}"
         )
         self._tell(f"Epochs in total: {_total(options, task)}")
-        remaining = self._remaining()
+        remaining = len(self._remaining())
         if remaining == 0:
             self._tell(f"{options.out} holds this run, finished")
         elif remaining < PerStage.of("trials", options.trials).total(0, options.stages):
@@ -292,11 +295,12 @@ class _Follower:
     def __call__(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         """Follow one trial, as a callback of the staged study."""
         remaining = self._remaining()
-        if not self._estimated and remaining > 0:
+        if not self._estimated and remaining and "epochs" in trial.user_attrs:
             seconds = trial.system_attrs[SECONDS_KEY]
+            expected = seconds / trial.user_attrs["epochs"] * sum(remaining)
             self._tell(
-                f"The first trial took {_duration(seconds)}: about "
-                f"{_duration(seconds * remaining)} for the other {remaining}"
+                f"The first trial took {_duration(seconds)}: about {_duration(expected)} for the "
+                f"other {len(remaining)}"
             )
         self._estimated = True
         self.measure_promoted()
@@ -324,16 +328,18 @@ class _Follower:
                 f"accuracy {record.user_attrs['accuracy']:.2%}"
             )
 
-    def _remaining(self) -> int:
-        """Return the number of trials that the run still has to finish."""
+    def _remaining(self) -> list[int]:
+        """Return the epochs of each trial that the run still has to finish."""
+        trials = PerStage.of("trials", self._options.trials)
         n_promoted = len(self._staged.schedule)
-        n_finished = sum(
-            trial.state.is_finished()
-            for study in self._staged.studies[n_promoted:]
-            for trial in study.get_trials(deepcopy=False)
-        )
-        n_trials = PerStage.of("trials", self._options.trials)
-        return max(n_trials.total(n_promoted, self._options.stages) - n_finished, 0)
+        n_missing = [trials[stage] for stage in range(n_promoted, self._options.stages)]
+        for i, study in enumerate(self._staged.studies[n_promoted:]):
+            n_missing[i] -= sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))
+        return [
+            self._task.epochs_per_stage[stage]
+            for stage, n in enumerate(n_missing, start=n_promoted)
+            for _ in range(n)
+        ]
 
     def _tell(self, line: str) -> None:
         if not self._options.quiet:

@@ -96,7 +96,8 @@ class VisionTask:
             after each step of the stage's second half (stochastic weight averaging), so that a
             rate is not punished for the noise of its last steps. The weights as trained go on to
             the next stage: a training is the same, bit by bit, with averaging and without.
-            Reports of epochs in the first half are of the weights as trained. Default: none.
+            Reports of epochs in the first half are of the weights as trained. :obj:`None`: the
+            weights as trained are scored.
         objective: The value of a trial on the validation images: ``"kappa"``, ``"accuracy"``
             (both to maximise) or ``"loss"`` (to minimise).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -113,11 +114,10 @@ class VisionTask:
                 model="deep-conv",
                 data=load_dataset("digits"),
                 space=lambda trial: {"lr": trial.suggest_float("lr", 1e-3, 0.5, log=True)},
+                epochs_per_stage=(5, 90),  # of a rate that is tried, and of the one chosen
             )
-            staged = create_staged_study(
-                study_name="digits", directory="runs/digits", fingerprint=task.fingerprint
-            )
-            staged.optimize(task, n_stages=4, n_trials=8)
+            staged = create_staged_study(study_name="digits", directory="runs/digits")
+            staged.optimize(task, n_stages=2, n_trials=(6, 1))
             print(task.evaluate(staged.load_best(), "test").accuracy)
     """
 
@@ -136,7 +136,7 @@ class VisionTask:
         dropout: float | None = None,
         augment: Collection[Augmentation] = (),
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
-        averaging: Averaging | None = None,
+        averaging: Averaging | None = "tail",
         objective: Objective = "kappa",
         device: str = "auto",
     ) -> None:

@@ -130,6 +130,7 @@ def test_trains_as_the_textbook_loop(make: Callable[..., VisionTask], digits: Da
         weight_decay=decay,
         batch_size=size,
         epochs_per_stage=epochs,
+        averaging=None,
         device="cpu",
     )
     value, state = _train(task, MemoryStage(seed=11), lr)
@@ -430,7 +431,7 @@ def test_pruner_is_heard_between_epochs(make: Callable[..., VisionTask]) -> None
 
 
 def test_evaluate(make: Callable[..., VisionTask], digits: Dataset) -> None:
-    task = make()
+    task = make(averaging=None)
     _, state = _train(task, MemoryStage(), 0.02)
     model = create_model("deep-conv", digits.input_shape, digits.n_classes).eval()
     model.load_state_dict(state["model"])
@@ -447,7 +448,7 @@ def test_evaluate(make: Callable[..., VisionTask], digits: Dataset) -> None:
 def test_averaged_weights_are_evaluated_where_there_are_some(
     make: Callable[..., VisionTask],
 ) -> None:
-    task = make()
+    task = make(averaging=None)
     _, one = _train(task, MemoryStage(), 0.02)
     _, other = _train(task, MemoryStage(), 0.05)
     both = {"model": one["model"], "averaged": other["model"]}
@@ -486,7 +487,7 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         {"augment": ["flip", "crop"]},
         {"class_weights": "balanced"},
         {"class_weights": [1.0] * 10},
-        {"averaging": "tail"},
+        {"averaging": None},
         {"objective": "loss"},
     ]
     fingerprints = [fingerprint, *(make(**change).fingerprint for change in changes)]
@@ -495,7 +496,9 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
     views = [make(augment=order).fingerprint for order in (["flip", "crop"], ("crop", "flip"))]
     assert views[0] == views[1]
     assert fingerprint["data"] == digits.digest
-    assert "averaging" not in fingerprint  # runs that began before there was any go on
+    assert fingerprint["averaging"] == "tail"
+    # Runs that began before there was averaging go on without.
+    assert "averaging" not in make(averaging=None).fingerprint
 
 
 @pytest.mark.parametrize(
