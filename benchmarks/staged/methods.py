@@ -289,7 +289,7 @@ class Probed(StagedMethod):
         """Name in tables."""
         rounds = "" if self.rounds == 1 else f"{self.rounds} times "
         return (
-            f"staged, {rounds}{self.n_probes} probes of 1/{self.share} "
+            f"staged, {rounds}{self.n_probes} probes of a {self.share}th "
             f"({self.min_steps}+ steps), {self._scored()}"
         )
 
