@@ -87,11 +87,11 @@ class Plan:
         return [Job(problem, method, b, seed) for b in budgets]
 
     def jobs(self) -> list[Job]:
-        """List all runs."""
+        """List all runs, seed by seed, so that what there is can be compared at any time."""
         return [
             job
-            for problem in self.problems
             for seed in self.seeds
+            for problem in self.problems
             for method in self.methods
             for job in self.jobs_of(problem, method, seed)
         ]

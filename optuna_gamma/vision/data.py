@@ -316,6 +316,15 @@ def _choose(
     seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the training and of the validation images."""
+    for name, given, least in (
+        ("n_train", n_train, 1),
+        ("n_valid", n_valid, 1),
+        ("seed", seed, 0),
+    ):
+        if given is None:
+            continue
+        if isinstance(given, bool) or not isinstance(given, int) or given < least:
+            raise ValueError(f"`{name}` must be an int of at least {least}, but got {given!r}.")
     counts = np.bincount(y)
     if counts.min() < 2:
         raise ValueError(

@@ -103,7 +103,8 @@ class VisionTask:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
-        TypeError: If ``space`` is no function, or ``epochs_per_stage`` no int and no ints.
+        TypeError: If ``space`` is no function, ``epochs_per_stage`` no int and no ints, ``model``
+            no name and no function, or ``data`` no :class:`Dataset`.
         ValueError: If an argument is outside its range or contradicts another, the model is
             unknown or cannot take the images, or there is no such device.
 
@@ -142,6 +143,16 @@ class VisionTask:
     ) -> None:
         if not callable(space):
             raise TypeError(f"`space` must be a function of a trial, but got {space!r}.")
+        if not isinstance(model, str) and not callable(model):
+            raise TypeError(
+                "`model` must be a network's name, or a function of input shape and number of "
+                f"classes, but got {model!r}."
+            )
+        if not isinstance(data, Dataset):
+            raise TypeError(
+                "`data` must come from `load_dataset` or `create_dataset`, but got a "
+                f"{type(data).__name__}."
+            )
         one_of("objective", objective, Objective)
         one_of("optimizer", optimizer, Optimizer)
         if averaging is not None:
@@ -318,7 +329,11 @@ class VisionTask:
 
         Returns:
             The metrics on all images of the split.
+
+        Raises:
+            ValueError: If there is no such split.
         """
+        one_of("split", split, Split)
         with random_numbers(0, self.device):
             model = self._create_model()
         model.load_state_dict(state["averaged"] if "averaged" in state else state["model"])

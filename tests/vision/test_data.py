@@ -164,11 +164,18 @@ def test_wrong_arrays_are_refused(tmp_path: Path, change: Npz, said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"n_train": 1430}, {"n_train": 5}, {"n_valid": 5}, {"n_train": 0}, {"n_train": 2000}]
+    "sizes", [{"n_train": 1430}, {"n_train": 5}, {"n_valid": 5}, {"n_train": 2000}]
 )
 def test_too_few_images_are_refused(sizes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"1437.*number of classes, 10"):
         load_dataset("digits", **sizes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["n_train", "n_valid", "seed"])
+@pytest.mark.parametrize("value", [-1, 10.5, "100", True])
+def test_numbers_that_are_none_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must be an int of at least ., but got"):
+        load_dataset("digits", **{name: value})
 
 
 @pytest.mark.parametrize("name", ["", "imagenet", "npz", "npz:", "zip:a", "digits:a"])

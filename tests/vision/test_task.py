@@ -560,6 +560,27 @@ def test_a_space_is_a_function_to_a_dictionary(
         _train(make(space=space), MemoryStage(), 0.1)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": 3}, "`model` must be a network's name, or a function.* but got 3"),
+        ({"data": (1, 2)}, "`data` must come from `load_dataset`.* but got a tuple"),
+    ],
+)
+def test_what_is_no_task_is_refused(
+    make: Callable[..., VisionTask], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        make(**options)
+
+
+def test_there_are_three_splits(make: Callable[..., VisionTask]) -> None:
+    with pytest.raises(
+        ValueError, match="`split` must be one of train, valid, test, but got 'tset'"
+    ):
+        make().evaluate({}, "tset")  # type: ignore[arg-type]
+
+
 def test_the_wrong_direction_is_refused(make: Callable[..., VisionTask], tmp_path: Path) -> None:
     task = make(objective="loss")
     staged = create_staged_study(study_name="loss", directory=tmp_path)
