@@ -153,7 +153,7 @@ def staged(
     purpose: Annotated[
         Purpose,
         typer.Option(
-            help="choose: two data sets, seeds from 0, validation images alone. final: all data "
+            help="choose: two data sets, seeds from 0, images held out. final: all data "
             "sets, seeds from 100, test images."
         ),
     ] = Purpose.final,

@@ -32,7 +32,7 @@ train, valid, test = slice(0, 1000), slice(1000, 1400), slice(1400, None)
 
 TRIALS = (6, 1)
 EPOCHS = (5, 45)
-"""Of the stage that searches and of the one that trains on; an epoch is 20 batches of 50."""
+"""Of a stage that searches and of one that trains on; an epoch is 20 batches of 50."""
 
 
 def build() -> torch.nn.Module:
@@ -55,7 +55,7 @@ def objective(trial: optuna.Trial, stage: Stage) -> float:
     lr = trial.suggest_float("lr", 1e-3, 2.0, log=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
-    epochs = EPOCHS[stage.number]
+    epochs = EPOCHS[stage.number % 2]
     torch.manual_seed(stage.seed)  # the same batches for all candidates of a stage
     for epoch in range(epochs):
         for batch in torch.randperm(1000).split(50):

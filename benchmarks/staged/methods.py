@@ -222,7 +222,11 @@ class StagedMethod:
                 direction="minimize" if self.score == "loss" else "maximize",
                 seed=seed,
             )
-            staged.optimize(objective, len(lengths), n_trials)
+            try:
+                staged.optimize(objective, len(lengths), n_trials)
+            except RuntimeError:  # a stage came to nothing; if it was the last one, that counts
+                if not last:
+                    raise
         yield from last
 
     def _scored(self) -> str:

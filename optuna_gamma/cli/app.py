@@ -113,7 +113,7 @@ def train(
         typer.Option(
             help="Epochs of each trial; several numbers take turns. Default: as many as make 250 "
             "steps, as rates that are chosen by what a short stage gains are too small; where a "
-            "stage trains on, three times as many as were spent on the search before it.",
+            "stage trains on, three times as many as the search before it takes.",
             metavar="N[,N…]",
             rich_help_panel=_BUDGET,
         ),

@@ -180,7 +180,8 @@ def in_options(message: str) -> str:
     names = {field.name: f"--{_dashed(field.name)}" for field in fields(TrainOptions)}
     names.update(_LIBRARY_NAMES)
     pattern = r"`(?:fingerprint\[')?(\w+)(?:'\])?`"
-    return re.sub(pattern, lambda match: names.get(match[1], match[0]), message)
+    named = re.sub(pattern, lambda match: names.get(match[1], match[0]), message)
+    return named.replace("'(absent)'", "none")  # as of runs from before there was --averaging
 
 
 def _dashed(name: str) -> str:

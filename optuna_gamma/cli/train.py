@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 import math
 import re
 import sys
@@ -160,6 +161,11 @@ def _check_searched(options: TrainOptions) -> None:
                 f"`{name}` is searched on a logarithmic scale, which has no {low:g}: give a "
                 "positive lower end."
             )
+    if options.sampler == "grid" and len(set(_search_trials(options))) > 1:
+        raise ValueError(
+            f"`sampler` 'grid' tries the same rates in every stage that searches, but `trials` "
+            f"gives them {' and '.join(map(str, _search_trials(options)))}: give one number."
+        )
     if options.optimizer == "adamw" and "momentum" in options.searched:
         raise ValueError("`momentum` cannot be searched: `optimizer` 'adamw' has none.")
     if options.sampler == "grid" and options.searched:
@@ -181,17 +187,30 @@ def _suggest(trial: optuna.Trial, options: TrainOptions) -> dict[str, float]:
 
 
 def _epochs(options: TrainOptions, n_train: int) -> Numbers:
-    """Return the epochs of a trial where none are given; see ``--epochs-per-stage``."""
+    """Return the epochs of a trial where none are given; see ``--epochs-per-stage``.
+
+    They are those of the run that there is, if there is one: with other trials it goes on.
+    """
+    with suppress(ValueError):  # there is none, or not a whole one
+        begun = TrainOptions.read(options.out).epochs_per_stage
+        if begun is not None:
+            return begun
     _, largest = options.searched.get("batch_size", (0, options.batch_size))
     steps = math.ceil(n_train / largest)  # type: ignore[operator]
     epochs = math.ceil(_STEPS_PER_STAGE / steps)
-    trials = PerStage.of("trials", options.trials)
-    if len(trials.numbers) == 1:
+    if isinstance(options.trials, int):
         return epochs
-    return tuple(
-        _TRAIN_ON * epochs * trials[stage - 1] if trials[stage] == 1 else epochs
-        for stage in range(len(trials.numbers))
-    )
+    found, searched = [epochs], options.trials[0]
+    for n_trials in options.trials[1:]:
+        found.append(epochs if n_trials > 1 else _TRAIN_ON * epochs * searched)
+        searched = n_trials if n_trials > 1 else searched
+    return tuple(found)
+
+
+def _search_trials(options: TrainOptions) -> list[int]:
+    """Return the trials of the stages that search, of those that take turns."""
+    numbers = PerStage.of("trials", options.trials).numbers
+    return [n for n in numbers if n > 1] or [1]
 
 
 def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None:
@@ -278,7 +297,7 @@ class _Follower:
         if remaining == 0:
             self._tell(f"{options.out} holds this run, finished")
         elif remaining < PerStage.of("trials", options.trials).total(0, options.stages):
-            self._tell(f"{options.out} holds this run: it goes on, {remaining} trials are left")
+            self._tell(f"{options.out} holds this run: it goes on, trials left: {remaining}")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
         """Train a candidate, and note how long it took."""
@@ -302,7 +321,7 @@ class _Follower:
                 f"The first trial took {_duration(seconds)}: about {_duration(expected)} for the "
                 f"other {len(remaining)}"
             )
-        self._estimated = True
+            self._estimated = True
         self.measure_promoted()
 
     def measure_promoted(self) -> None:
@@ -333,7 +352,8 @@ class _Follower:
         trials = PerStage.of("trials", self._options.trials)
         n_promoted = len(self._staged.schedule)
         n_missing = [trials[stage] for stage in range(n_promoted, self._options.stages)]
-        for i, study in enumerate(self._staged.studies[n_promoted:]):
+        begun = self._staged.studies[n_promoted : self._options.stages]
+        for i, study in enumerate(begun):
             n_missing[i] -= sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))
         return [
             self._task.epochs_per_stage[stage]

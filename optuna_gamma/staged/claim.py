@@ -58,16 +58,17 @@ class Plan:
         for params in self.enqueue:
             if not isinstance(params, Mapping):
                 raise TypeError(f"`enqueue` must hold dicts of parameters, but got {params!r}.")
-        fewest = min(self.n_trials[k] for k in range(self.n_stages) if self.searches(k))
-        if len(self.enqueue) > fewest:
+        most = max(self.n_trials[stage] for stage in range(self.n_stages))
+        if len(self.enqueue) > most:
             raise ValueError(
-                f"`enqueue` holds {len(self.enqueue)} parameter sets, but a stage has {fewest} "
+                f"`enqueue` holds {len(self.enqueue)} parameter sets, but a stage has {most} "
                 f"trials: give an `n_trials` of at least {len(self.enqueue)}."
             )
 
-    def searches(self, stage: int) -> bool:
-        """Whether a stage chooses parameters, and does not go on with those chosen before it."""
-        return stage == 0 or self.n_trials[stage] > 1
+
+def searches(stage: int, n_trials: int) -> bool:
+    """Whether a stage chooses parameters, and does not go on with those chosen before it."""
+    return stage == 0 or n_trials > 1
 
 
 class Claims:
@@ -129,8 +130,7 @@ class Claims:
         )
         if extended != record:
             storage.set_trial_system_attr(trial_id, RECORD_KEY, extended.to_json())
-        rank = ledger.rank(trial.number)
-        return self._enqueue(stage, storage.get_trial(trial_id), rank), lease
+        return self._enqueue(stage, storage.get_trial(trial_id), ledger), lease
 
     def _append(self, stage: int, ledger: Ledger) -> Claim | None:
         storage = self._run.storage
@@ -162,7 +162,7 @@ class Claims:
                 self._park(trial_id)
         if trial is None or now is None:
             return None
-        return self._enqueue(stage, trial, now.rank(trial.number)), lease
+        return self._enqueue(stage, trial, now), lease
 
     def _park(self, trial_id: int) -> None:
         self._run.storage.set_trial_state_values(trial_id, TrialState.WAITING)
@@ -173,8 +173,9 @@ class Claims:
         promoted = self._run.promoted(stage)[-1]
         return Parent(stage - 1, promoted.number, str(checkpoint_of(promoted)))
 
-    def _enqueue(self, stage: int, trial: FrozenTrial, rank: int | None) -> FrozenTrial:
-        if not self._plan.searches(stage):
+    def _enqueue(self, stage: int, trial: FrozenTrial, ledger: Ledger) -> FrozenTrial:
+        rank = ledger.rank(trial.number)
+        if not searches(stage, max(self._plan.n_trials[stage], ledger.budget)):
             params = dict(self._run.promoted(stage)[-1].params)
         elif rank is None or rank >= len(self._plan.enqueue):
             return trial

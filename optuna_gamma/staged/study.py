@@ -222,9 +222,10 @@ class StagedStudy:
     def _stage_sampler(self, stage: int, seed: int) -> BaseSampler:
         if not self._warm_start or stage == 0:
             return self._make_sampler(seed)
-        before = self._run.ledger(stage - 1)
-        assert before is not None
-        return self._make_sampler(seed, before.trials)
+        before = [self._run.ledger(k) for k in range(stage)]
+        trials = [ledger.trials for ledger in before if ledger is not None]
+        searched = [of_stage for of_stage in trials if len(of_stage) > 1]
+        return self._make_sampler(seed, (searched or trials)[-1])
 
     def _make_sampler(self, seed: int, before: Sequence[FrozenTrial] = ()) -> BaseSampler:
         from optuna_gamma.sampler import GammaBOSampler
@@ -274,9 +275,9 @@ def create_staged_study(
             numbers in memory, and a resumed run then goes on with others. :obj:`None` is a
             :class:`~optuna_gamma.GammaBOSampler`.
         pruner: See :func:`optuna.create_study`.
-        warm_start: Whether a stage's sampler starts from the trials of the stage before, as its
-            ``source_trials``. Needs a :class:`~optuna_gamma.GammaBOSampler`; other samplers start
-            afresh.
+        warm_start: Whether a stage's sampler starts from the trials of the last stage before it
+            that searched, as its ``source_trials``. Needs a
+            :class:`~optuna_gamma.GammaBOSampler`; other samplers start afresh.
         direction: ``"maximize"`` or ``"minimize"``.
         seed: Non-negative seed of the run. With one worker, a deterministic objective and any
             ``sampler`` but a stateful object, equal seeds give equal runs, interrupted or not.

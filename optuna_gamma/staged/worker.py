@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from optuna_gamma.staged.claim import Claims
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.claim import searches
 from optuna_gamma.staged.identity import fingerprint_differences
 from optuna_gamma.staged.interrupt import Interrupt
 from optuna_gamma.staged.lease import GRACE_SECONDS
@@ -32,6 +33,7 @@ from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.ledger import Ledger
 from optuna_gamma.staged.ledger import result_attr
 from optuna_gamma.staged.ledger import TrialRecord
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.staged.run import Run
 from optuna_gamma.staged.seeds import derive_seed
 from optuna_gamma.staged.stage import Stage
@@ -116,20 +118,25 @@ class Worker:
                 return
 
     def _check_plan(self) -> None:
-        plan = self._task.plan
-        for number in range(len(self._run.promoted()) + 1):
+        plan, n_promoted = self._task.plan, len(self._run.promoted())
+        for number in range(n_promoted + 1):
             ledger = self._run.ledger(number)
             if ledger is None or not ledger.trials:
                 continue
+            n_trials = plan.n_trials[number]
+            # One that had to be given others when its only trial failed is over and done with.
+            is_mended = number < n_promoted and not searches(number, n_trials)
             for name, there, given in (
                 ("n_stages", ledger.n_stages, plan.n_stages),
-                ("n_trials", ledger.budget, plan.n_trials[number]),
+                ("n_trials", 0 if is_mended else ledger.budget, n_trials),
             ):
                 if given < there:
+                    several = name == "n_trials" and len(plan.n_trials.numbers) > 1
                     raise ValueError(
-                        f"The run was begun with `{name}` = {there}, but {given} was given. A run "
-                        f"can be extended but not cut short: give at least {there}, or begin "
-                        "another run with another `directory` and `study_name`."
+                        f"{f'Stage {number}' if several else 'The run'} was begun with `{name}` = "
+                        f"{there}, but {given} was given. A run can be extended but not cut "
+                        f"short: give at least {there}, or begin another run with another "
+                        "`directory` and `study_name`."
                     )
 
     def _check_objective(self) -> None:
@@ -164,7 +171,7 @@ class Worker:
                 )
                 return True
             if ledger.is_spent and self._task.plan.n_trials[number] <= ledger.budget:
-                raise _nothing_to_promote(number, ledger)
+                raise _nothing_to_promote(number, ledger, self._task.plan.n_trials)
             n_finished = len(ledger.trials) - len(ledger.unfinished)
             if n_finished != collected:  # listing a bucket takes its time
                 self._run.collect(number, ledger)
@@ -329,17 +336,21 @@ def _reason(outcome: Exception) -> str:
     return f"{type(outcome).__name__}: {outcome}"
 
 
-def _nothing_to_promote(number: int, ledger: Ledger) -> RuntimeError:
+def _nothing_to_promote(number: int, ledger: Ledger, n_trials: PerStage) -> RuntimeError:
     failures = [t.user_attrs.get(FAILURE_KEY) for t in ledger.trials]
     reasons = sorted({str(failure) for failure in failures if failure is not None})
     n_failed = sum(trial.state == TrialState.FAIL for trial in ledger.trials)
     n_pruned = len(ledger.trials) - n_failed
     listed = "".join(f"\n    {reason}" for reason in reasons[:5]) or "\n    (pruned)"
+    more = f"above {ledger.budget}"
+    if (n := len(n_trials.numbers)) > 1:
+        numbers = [ledger.budget + 2 if k == number % n else n_trials[k] for k in range(n)]
+        more = f"such as {','.join(map(str, numbers))}"
     return RuntimeError(
         f"Stage {number} has no trial to promote: of its {ledger.budget} trials {n_failed} failed "
         f"and {n_pruned} were pruned. The reasons:{listed}\n"
         "The weights promoted before are untouched. Mend the cause, then give the stage further "
-        f"trials with an `n_trials` above {ledger.budget}, or with a pruner that prunes less. "
+        f"trials with `n_trials` {more}, or with a pruner that prunes less. "
         "Other ranges, such as smaller learning rates, take another run: those of this one are "
         "fixed."
     )

@@ -54,6 +54,7 @@ def _read(path: Path) -> Any:
         ("--dropout 1", "--dropout must be in [0, 1), but got 1"),
         ("--dropout 0.1:0.5 --model torchvision:resnet18", "the network has no dropout layer"),
         ("--sampler grid --momentum 0.1:0.9", "--momentum is to be searched too"),
+        ("--sampler grid --trials 6,3", "--trials gives them 6 and 3: give one number"),
         ("--optimizer adam", "--optimizer"),
         ("--optimizer adamw --momentum 0.9", "--momentum is 0.9 and --nesterov False"),
         ("--optimizer adamw --momentum 0.1:0.9", "--momentum cannot be searched"),

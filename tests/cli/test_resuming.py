@@ -64,7 +64,7 @@ def test_more_stages_extend_the_run(
     trained(out, "--stages", "1")
     assert _read(out / "schedule.json")["stages"] == two[:1]
     result = trained(out)
-    assert "3 trials are left" in result.stderr
+    assert "trials left: 3" in result.stderr
     assert _read(out / "schedule.json")["stages"] == two
     assert _read(out / "metrics.json")["stages"] == _read(finished[0] / "metrics.json")["stages"]
 
@@ -96,7 +96,7 @@ main()
     assert done.returncode == -signal.SIGKILL, done.stderr
     before = [trials for stage in _trials(out) for trials in stage]
     result = trained(out)
-    assert f"{6 - (epoch - 1) // 2} trials are left" in result.stderr
+    assert f"trials left: {6 - (epoch - 1) // 2}" in result.stderr
     assert _trials(out) == _trials(finished[0])
     finished_before = [t for t in before if t[1].is_finished()]
     assert len(finished_before) == (epoch - 1) // 2

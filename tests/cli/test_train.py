@@ -266,3 +266,27 @@ def test_stages_that_train_on(train: Callable[..., Result], tmp_path: Path) -> N
     again = train(out, *options)
     assert "finished" in again.stderr
     assert again.stdout == result.stdout
+
+
+def test_default_epochs_stay_when_trials_are_added(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = [
+        "train",
+        "--n-train",
+        "600",
+        "--n-valid",
+        "60",
+        "--batch-size",
+        "5",
+        "--out",
+        str(out),
+    ]
+    first = CliRunner().invoke(app, [*options, "--trials", "2,1", "--stages", "1"])
+    assert "2 × 3 = 6" in first.stderr
+    more = CliRunner().invoke(app, [*options, "--trials", "3,1", "--stages", "2"])
+    assert more.exit_code == 0, more.output
+    assert "2 × 3" not in more.stderr
+    assert _read(out / "metrics.json")["epochs_spent"] == 2 * 3 + 18
+    shorter = CliRunner().invoke(app, [*options, "--trials", "3,1", "--stages", "1"])
+    assert shorter.exit_code == 2
+    assert "begun with --stages = 2, but 1 was given" in shorter.stderr

@@ -59,7 +59,7 @@ def test_stages_of_one_trial_go_on_with_what_was_chosen(
     rates = [record.params["x"] for record in staged.schedule]
     assert rates[0] == rates[1] != rates[2] == rates[3] != rates[4]
     assert staged.load_best() == {"path": rates}
-    with pytest.raises(ValueError, match="begun with `n_trials` = 3, but 2 was given"):
+    with pytest.raises(ValueError, match="Stage 0 was begun with `n_trials` = 3, but 2 was given"):
         staged.optimize(objective, n_stages=5, n_trials=(2, 2))
 
 
@@ -69,7 +69,7 @@ def test_a_grid_is_for_the_stages_that_search(create: Create, objective: Objecti
     staged.optimize(objective, n_stages=4, n_trials=(3, 1), enqueue=grid)
     assert [record.params["x"] for record in staged.schedule] == [0.9] * 4
     with pytest.raises(ValueError, match="`n_trials` of at least 3"):
-        staged.optimize(objective, n_stages=4, n_trials=(3, 2), enqueue=grid)
+        staged.optimize(objective, n_stages=4, n_trials=(2, 1), enqueue=grid)
 
 
 def test_a_stage_of_one_trial_that_failed_can_be_given_others(
@@ -80,11 +80,27 @@ def test_a_stage_of_one_trial_that_failed_can_be_given_others(
         return float("nan") if (stage.number, trial.number) == (1, 0) else value
 
     staged = create()
-    with pytest.raises(RuntimeError, match="`n_trials` above 1"):
+    with pytest.raises(RuntimeError, match="`n_trials` such as 3,3"):
         staged.optimize(failing, n_stages=2, n_trials=(3, 1))
     staged.optimize(failing, n_stages=2, n_trials=(3, 2))
     failed, other = staged.studies[1].trials
     assert failed.params == staged.schedule[0].params != other.params == staged.schedule[1].params
+    staged.optimize(failing, n_stages=4, n_trials=(3, 1))  # what was mended is over
+    assert [len(study.trials) for study in staged.studies] == [3, 2, 3, 1]
+
+
+def test_a_worker_asked_for_one_trial_searches_where_others_search(
+    create: Create, objective: Objective
+) -> None:
+    create().optimize(objective, n_stages=1, n_trials=4)
+
+    def stopping(trial: optuna.Trial, stage: Stage) -> float:
+        trial.study.stop()
+        return objective(trial, stage)
+
+    create().optimize(stopping, n_stages=2, n_trials=4)
+    with pytest.raises(ValueError, match="Stage 1 was begun with `n_trials` = 4"):
+        create().optimize(objective, n_stages=2, n_trials=(4, 1))
 
 
 def test_clean_takes_what_nobody_needs_and_nothing_else(
