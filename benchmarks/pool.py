@@ -7,10 +7,13 @@ from collections.abc import Generator
 from collections.abc import Iterable
 from concurrent.futures import as_completed
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+import functools
 import multiprocessing
 from multiprocessing.synchronize import Event
 import os
 import threading
+from typing import Generic
 from typing import TypeVar
 import warnings
 
@@ -58,6 +61,38 @@ def run_all(
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Job, Result]):
+    """A job and what it came to.
+
+    Args:
+        job: The job.
+        result: Its result, unless it failed.
+        error: What was raised if it failed.
+    """
+
+    job: Job
+    result: Result | None
+    error: str | None = None
+
+
+def attempt_all(
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    processes: int,
+    set_up: Callable[[], object] | None = None,
+) -> Generator[Attempt[Job, Result], None, None]:
+    """Run jobs as :func:`run_all` does; one that fails does not end the others."""
+    yield from run_all(functools.partial(_attempt, function), jobs, processes, set_up)
+
+
+def _attempt(function: Callable[[Job], Result], job: Job) -> Attempt[Job, Result]:
+    try:
+        return Attempt(job, function(job))
+    except Exception as error:
+        return Attempt(job, None, f"{type(error).__name__}: {error}")
 
 
 def _begin(set_up: Callable[[], object] | None, stopped: Event) -> None:

@@ -61,7 +61,7 @@ def main(preset: Preset, processes: int, out: Path) -> None:
     for suite, plan in PLANS[preset].items():
         records, failures = collect(jobs(suite, plan, versions), store, processes)
         for failure in failures:
-            console.print(f"Failed: {failure.job.key}: {failure.reason}", style="red")
+            console.print(f"Failed: {failure.job.key}: {failure.error}", style="red")
         failed |= bool(failures)
         if records:
             _report(suite, records, plan, out, preset)

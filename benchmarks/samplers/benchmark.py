@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 import typer
 
+from benchmarks.pool import Attempt
 from benchmarks.record import Preset
 from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.plan import jobs
@@ -22,7 +23,6 @@ from benchmarks.samplers.plan import SAMPLERS
 from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.record import Store
 from benchmarks.samplers.report import report
-from benchmarks.samplers.run import Failure
 from benchmarks.samplers.run import Job
 from benchmarks.samplers.run import run_all
 from benchmarks.samplers.suites import SUITES
@@ -79,7 +79,7 @@ def main(
         report(records, slow, out, preset.value)
     console.print(f"{len(records)} of {len(wanted)} runs are reported.")
     for failure in failures:
-        console.print(f"Failed: {failure.job.key}: {failure.reason}", style="red")
+        console.print(f"Failed: {failure.job.key}: {failure.error}", style="red")
     if failures:
         raise typer.Exit(1)
 
@@ -115,7 +115,7 @@ def _versions(samplers: Iterable[str], store: Store, will_run: bool) -> dict[str
 
 def collect(
     wanted: Sequence[Job], store: Store, processes: int
-) -> tuple[list[RunRecord], list[Failure]]:
+) -> tuple[list[RunRecord], list[Attempt[Job, RunRecord]]]:
     """Run what the store does not have yet.
 
     Args:
@@ -140,10 +140,10 @@ def collect(
             total=len(missing),
             console=console,
         )
-        for result in results:
-            if isinstance(result, Failure):
-                failures.append(result)
+        for outcome in results:
+            if outcome.result is None:
+                failures.append(outcome)
             else:
-                store.add([result])
-                stored[result.key] = result
+                store.add([outcome.result])
+                stored[outcome.result.key] = outcome.result
     return [stored[job.key] for job in wanted if job.key in stored], failures

@@ -10,7 +10,8 @@ import time
 
 import optuna
 
-from benchmarks import pool
+from benchmarks.pool import Attempt
+from benchmarks.pool import attempt_all
 from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.contenders import own_version
 from benchmarks.samplers.problem import Problem
@@ -57,19 +58,6 @@ class Job:
             self.seed,
             self.trials,
         )
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that raised.
-
-    Args:
-        job: The run.
-        reason: What was raised.
-    """
-
-    job: Job
-    reason: str
 
 
 def run(job: Job) -> RunRecord:
@@ -121,21 +109,14 @@ def run(job: Job) -> RunRecord:
     )
 
 
-def run_all(jobs: Sequence[Job], processes: int) -> Iterator[RunRecord | Failure]:
-    """Run jobs over processes; see :func:`benchmarks.pool.run_all`.
-
-    Yields:
-        Records as they come, in no particular order, and what failed.
-    """
+def run_all(jobs: Sequence[Job], processes: int) -> Iterator[Attempt[Job, RunRecord]]:
+    """Run jobs over processes; see :func:`benchmarks.pool.attempt_all`."""
     # The version is that of the sources that a process imports when it starts.
-    yield from pool.run_all(_attempt, jobs, processes, set_up=own_version)
+    yield from attempt_all(_run_current, jobs, processes, set_up=own_version)
 
 
-def _attempt(job: Job) -> RunRecord | Failure:
+def _run_current(job: Job) -> RunRecord:
     contender = ENTRANTS.get(job.sampler)
     if contender and contender.is_ours and contender.versions() != job.version:
-        return Failure(job, "The sources changed when the benchmark started: start it again.")
-    try:
-        return run(job)
-    except Exception as error:  # one broken run must not end the others
-        return Failure(job, f"{type(error).__name__}: {error}")
+        raise RuntimeError("The sources changed when the benchmark started: start it again.")
+    return run(job)

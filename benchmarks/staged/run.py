@@ -10,11 +10,10 @@ import sys
 
 import typer
 
-from benchmarks.pool import run_all
+from benchmarks.pool import attempt_all
 from benchmarks.record import Preset
 from benchmarks.record import Purpose
 from benchmarks.staged.jobs import Job
-from benchmarks.staged.jobs import Result
 from benchmarks.staged.jobs import Store
 from benchmarks.staged.plan import get_plan
 from benchmarks.staged.report import Reports
@@ -49,11 +48,12 @@ def main(
     wanted = [job for job in store.missing(jobs) if _matches(job.method.name, methods)]
     failed = False
     if processes:
-        for n, (job, result) in enumerate(run_all(_attempt, wanted, processes), start=1):
+        for n, outcome in enumerate(attempt_all(Job.run, wanted, processes), start=1):
+            job, result = outcome.job, outcome.result
             what = f"{n} of {len(wanted)}: {job.problem.name}, {job.method.name}, seed {job.seed}"
-            if isinstance(result, str):
+            if result is None:
                 failed = True
-                print(f"{what}: failed: {result}", file=sys.stderr, flush=True)
+                print(f"{what}: failed: {outcome.error}", file=sys.stderr, flush=True)
             else:
                 store.add(job, result)
                 print(f"{what}: {result['seconds']:.0f} s", file=sys.stderr, flush=True)
@@ -64,10 +64,3 @@ def main(
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _attempt(job: Job) -> tuple[Job, Result | str]:
-    try:
-        return job, job.run()
-    except Exception as error:  # one broken run must not end the others
-        return job, f"{type(error).__name__}: {error}"

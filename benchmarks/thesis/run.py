@@ -14,7 +14,7 @@ from rich.progress import TextColumn
 from rich.progress import TimeRemainingColumn
 import typer
 
-from benchmarks import pool
+from benchmarks.pool import attempt_all
 from benchmarks.record import Preset
 from benchmarks.thesis import krasser
 from benchmarks.thesis import single_tables
@@ -147,12 +147,13 @@ def _collect(work: Sequence[tuple[Job, Table | None]], store: Store, processes: 
     total, said = sum(job.cost for job, _ in work), time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=600.0) as progress:
         bar = progress.add_task(f"{len(work)} to do", total=total)
-        for done, (job, result) in enumerate(pool.run_all(_attempt, work, processes), start=1):
-            if isinstance(result, str):
+        for done, outcome in enumerate(attempt_all(_run, work, processes), start=1):
+            job, _ = outcome.job
+            if outcome.result is None:
                 failed = True
-                console.print(f"Failed: {job}: {result}", style="red")
+                console.print(f"Failed: {job}: {outcome.error}", style="red")
             else:
-                store.add(job, result)
+                store.add(job, outcome.result)
             state = f"{done} of {len(work)}"
             progress.update(bar, advance=job.cost, description=state)
             if not console.is_terminal and time.monotonic() - said > SECONDS_BETWEEN_LINES:
@@ -163,12 +164,9 @@ def _collect(work: Sequence[tuple[Job, Table | None]], store: Store, processes: 
     return failed
 
 
-def _attempt(work: tuple[Job, Table | None]) -> tuple[Job, Result | str]:
+def _run(work: tuple[Job, Table | None]) -> Result:
     job, table = work
-    try:
-        if isinstance(job, Search):
-            assert table is not None
-            return job, job.run(table)
-        return job, job.run()
-    except Exception as error:  # one broken run must not end the others
-        return job, f"{type(error).__name__}: {error}"
+    if isinstance(job, Search):
+        assert table is not None
+        return job.run(table)
+    return job.run()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 
+from benchmarks.pool import Attempt
+from benchmarks.pool import attempt_all
 from benchmarks.pool import run_all
 
 
@@ -16,3 +19,12 @@ def test_jobs_in_flight_are_not_waited_for_when_it_is_stopped() -> None:
     for process in started:
         process.join(timeout=60)
         assert process.exitcode is not None
+
+
+def test_a_job_that_fails_does_not_end_the_others() -> None:
+    attempts = sorted(attempt_all(math.sqrt, [4.0, -1.0, 9.0], processes=1), key=lambda a: a.job)
+    failed, *others = attempts
+    assert failed.job == -1.0
+    assert failed.result is None
+    assert str(failed.error).startswith("ValueError: ")
+    assert others == [Attempt(4.0, 2.0), Attempt(9.0, 3.0)]

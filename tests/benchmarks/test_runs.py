@@ -104,7 +104,7 @@ def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
     assert nothing_run == done
     broken = Job("nobody", "1", Bbob(1, 1, 2), 0, 3)
     found, failures = collect([*wanted, broken], store, processes=2)
-    assert [(f.job, f.reason) for f in failures] == [(broken, "KeyError: 'nobody'")]
+    assert [(f.job, f.error) for f in failures] == [(broken, "KeyError: 'nobody'")]
     assert [record.key for record in found] == [job.key for job in wanted]
     assert found[:-2] == done  # with their times: they were not run again
     assert [untimed(r) for r in found] == [untimed(run(job)) for job in wanted]

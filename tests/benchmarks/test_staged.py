@@ -17,6 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.pool import Attempt
 from benchmarks.record import Preset
 from benchmarks.record import Purpose
 from benchmarks.staged import autolrs
@@ -360,9 +361,9 @@ class TestStore:
         def serially(function: Any, wanted: list[Job], processes: int) -> Iterator[Any]:
             for job in wanted:
                 done.append(job)
-                yield function(job)
+                yield Attempt(job, function(job))
 
-        monkeypatch.setattr(run, "run_all", serially)
+        monkeypatch.setattr(run, "attempt_all", serially)
         monkeypatch.setattr(run, "get_plan", lambda *_: plan)
         run.main(Preset.smoke, Purpose.final, (), ("PBT",), 1, tmp_path)
         assert {job.method for job in done} == {PBT()}

@@ -14,6 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.pool import Attempt
 from benchmarks.record import Preset
 from benchmarks.thesis import jobs
 from benchmarks.thesis import krasser
@@ -309,9 +310,9 @@ def test_runs_are_kept_and_not_repeated(tmp_path: Path, monkeypatch: pytest.Monk
     def here(function: Any, work: Any, processes: int) -> Iterator[Any]:
         for item in work:
             ran.append(key(item[0]))
-            yield function(item)
+            yield Attempt(item, function(item))
 
-    monkeypatch.setattr(run.pool, "run_all", here)
+    monkeypatch.setattr(run, "attempt_all", here)
     run.main(["4", "6", "11"], Preset.smoke, 1, tmp_path)
     wanted = [*small.jobs(), *tiny.mnist.jobs(), *long.trainings(), *long.searches()]
     assert sorted(ran) == sorted(key(job) for job in wanted)
