@@ -87,12 +87,12 @@ def verdicts(records: Sequence[RunRecord], slow: Collection[str] = ()) -> list[T
                 for dimension in (2, 5, 10):
                     chosen = [run for run in full if run.dimension == dimension]
                     found += _first(f"bbob, d = {dimension}", chosen, budget, ALPHA)
-                found += _ahead("bbob", partial, budget, slow, ALPHA)
+                found += _ahead("bbob", partial, budget, sorted(slow), ALPHA)
                 found += _margins(full, budget)
         elif suite in ("hpobench", "sklearn"):
             for budget in [b for b in budgets if b <= 30]:
                 found += _first(suite, full, budget)
-                found += _ahead(suite, partial, budget, slow)
+                found += _ahead(suite, partial, budget, sorted(slow))
             if 50 in budgets:
                 found += _ahead(suite, full, 50, ("gp", "gp-3"))
             if 100 in budgets:
