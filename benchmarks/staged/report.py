@@ -167,7 +167,8 @@ def _picture(reports: Reports) -> Figure:
                     marker = "o" if i == 0 else "."
                     axes.plot(
                         *zip(*points, strict=True),
-                        style + marker,
+                        linestyle=style,
+                        marker=marker,
                         color=f"C{i}",
                         label=label,
                         lw=1,
