@@ -140,10 +140,10 @@ def collect(
             total=len(missing),
             console=console,
         )
-        for outcome in results:
-            if outcome.result is None:
-                failures.append(outcome)
+        for attempt in results:
+            if attempt.result is None:
+                failures.append(attempt)
             else:
-                store.add([outcome.result])
-                stored[outcome.result.key] = outcome.result
+                store.add([attempt.result])
+                stored[attempt.result.key] = attempt.result
     return [stored[job.key] for job in wanted if job.key in stored], failures

@@ -48,12 +48,12 @@ def main(
     wanted = [job for job in store.missing(jobs) if _matches(job.method.name, methods)]
     failed = False
     if processes:
-        for n, outcome in enumerate(attempt_all(Job.run, wanted, processes), start=1):
-            job, result = outcome.job, outcome.result
+        for n, attempt in enumerate(attempt_all(Job.run, wanted, processes), start=1):
+            job, result = attempt.job, attempt.result
             what = f"{n} of {len(wanted)}: {job.problem.name}, {job.method.name}, seed {job.seed}"
             if result is None:
                 failed = True
-                print(f"{what}: failed: {outcome.error}", file=sys.stderr, flush=True)
+                print(f"{what}: failed: {attempt.error}", file=sys.stderr, flush=True)
             else:
                 store.add(job, result)
                 print(f"{what}: {result['seconds']:.0f} s", file=sys.stderr, flush=True)

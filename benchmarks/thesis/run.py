@@ -147,13 +147,13 @@ def _collect(work: Sequence[tuple[Job, Table | None]], store: Store, processes: 
     total, said = sum(job.cost for job, _ in work), time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=600.0) as progress:
         bar = progress.add_task(f"{len(work)} to do", total=total)
-        for done, outcome in enumerate(attempt_all(_run, work, processes), start=1):
-            job, _ = outcome.job
-            if outcome.result is None:
+        for done, attempt in enumerate(attempt_all(_run, work, processes), start=1):
+            job, _ = attempt.job
+            if attempt.result is None:
                 failed = True
-                console.print(f"Failed: {job}: {outcome.error}", style="red")
+                console.print(f"Failed: {job}: {attempt.error}", style="red")
             else:
-                store.add(job, outcome.result)
+                store.add(job, attempt.result)
             state = f"{done} of {len(work)}"
             progress.update(bar, advance=job.cost, description=state)
             if not console.is_terminal and time.monotonic() - said > SECONDS_BETWEEN_LINES:

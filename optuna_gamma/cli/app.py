@@ -287,8 +287,8 @@ def train(
 
     Every trial of a stage goes on from the weights that the stage before promoted, with its own
     learning rate. The best one's weights are promoted. By default six rates are tried, and the
-    best network trains on. The same command resumes a run that was
-    interrupted, and several at once share its work; a larger --stages or --trials extends it.
+    best network trains on. The same command resumes a run that was interrupted, and several at
+    once share its work; a larger --stages or --trials extends it.
 
     Exit codes: 0 done, 1 failed, 2 bad options or input, 130 interrupted.
     """

@@ -207,10 +207,13 @@ def _epochs(options: TrainOptions, n_train: int) -> Numbers:
     return tuple(found)
 
 
+def _trials(options: TrainOptions) -> PerStage:
+    return PerStage.of("trials", options.trials)
+
+
 def _search_trials(options: TrainOptions) -> list[int]:
     """Return the trials of the stages that search, of those that take turns."""
-    numbers = PerStage.of("trials", options.trials).numbers
-    return [n for n in numbers if n > 1] or [1]
+    return [n for n in _trials(options).numbers if n > 1] or [1]
 
 
 def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None:
@@ -261,8 +264,7 @@ def _sampler(
 
 
 def _grid(options: TrainOptions) -> list[dict[str, float]]:
-    n_rates = max(PerStage.of("trials", options.trials).numbers)
-    rates = np.geomspace(options.lr_min, options.lr_max, n_rates)
+    rates = np.geomspace(options.lr_min, options.lr_max, _search_trials(options)[0])
     return [{"lr": rate} for rate in rates.tolist()]
 
 
@@ -296,7 +298,7 @@ class _Follower:
         remaining = len(self._remaining())
         if remaining == 0:
             self._tell(f"{options.out} holds this run, finished")
-        elif remaining < PerStage.of("trials", options.trials).total(0, options.stages):
+        elif remaining < _trials(options).total(0, options.stages):
             self._tell(f"{options.out} holds this run: it goes on, trials left: {remaining}")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
@@ -349,7 +351,7 @@ class _Follower:
 
     def _remaining(self) -> list[int]:
         """Return the epochs of each trial that the run still has to finish."""
-        trials = PerStage.of("trials", self._options.trials)
+        trials = _trials(self._options)
         n_promoted = len(self._staged.schedule)
         n_missing = [trials[stage] for stage in range(n_promoted, self._options.stages)]
         begun = self._staged.studies[n_promoted : self._options.stages]
@@ -368,7 +370,7 @@ class _Follower:
 
 def _total(options: TrainOptions, task: VisionTask) -> str:
     """Say how many epochs a run takes, and how they come about."""
-    trials, epochs = PerStage.of("trials", options.trials), task.epochs_per_stage
+    trials, epochs = _trials(options), task.epochs_per_stage
     stages = range(options.stages)
     if len(trials.numbers) == len(epochs.numbers) == 1:
         parts = f"{len(stages)} stages × {trials[0]} trials × {epochs[0]}"

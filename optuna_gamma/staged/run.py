@@ -109,9 +109,13 @@ class Run:
     def ledger(self, stage: int) -> Ledger | None:
         """Read a stage's trials; :obj:`None` if the stage was not opened yet.
 
+        Of a stage that is promoted they never change, and are read no more.
+
         Raises:
             ValueError: If another run was faster to begin a study of the same name.
         """
+        if stage in self._promoted:
+            return self._ledgers[stage]
         study_id = self.study_id(stage)
         if study_id is None:
             return None

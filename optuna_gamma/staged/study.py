@@ -25,6 +25,7 @@ from optuna_gamma.staged.checkpoint import FOLDER
 from optuna_gamma.staged.checkpoint import load_checkpoint
 from optuna_gamma.staged.checkpoint import parse_checkpoint_name
 from optuna_gamma.staged.claim import Plan
+from optuna_gamma.staged.claim import searches
 from optuna_gamma.staged.database import explaining
 from optuna_gamma.staged.database import open_storage
 from optuna_gamma.staged.directory import RunDirectory
@@ -220,12 +221,11 @@ class StagedStudy:
         return self._run.collect(n_promoted, self._run.ledger(n_promoted), dry_run=dry_run)
 
     def _stage_sampler(self, stage: int, seed: int) -> BaseSampler:
-        if not self._warm_start or stage == 0:
-            return self._make_sampler(seed)
-        before = [self._run.ledger(k) for k in range(stage)]
-        trials = [ledger.trials for ledger in before if ledger is not None]
-        searched = [of_stage for of_stage in trials if len(of_stage) > 1]
-        return self._make_sampler(seed, (searched or trials)[-1])
+        for before in reversed(range(stage if self._warm_start else 0)):
+            ledger = self._run.ledger(before)
+            if ledger is not None and searches(before, ledger.budget):
+                return self._make_sampler(seed, ledger.trials)
+        return self._make_sampler(seed)
 
     def _make_sampler(self, seed: int, before: Sequence[FrozenTrial] = ()) -> BaseSampler:
         from optuna_gamma.sampler import GammaBOSampler
