@@ -14,15 +14,15 @@ from typing import Any
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
 from benchmarks.staged.autolrs import AutoLRS
+from benchmarks.staged.forms import Probed
+from benchmarks.staged.forms import Staged
 from benchmarks.staged.lab import Candidate
 from benchmarks.staged.lab import KINDS
 from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import Problem
-from benchmarks.staged.methods import PBT
-from benchmarks.staged.methods import Probed
-from benchmarks.staged.methods import Staged
-from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
+from benchmarks.staged.populations import PBT
+from benchmarks.staged.populations import SuccessiveHalving
 from benchmarks.version import version_of
 
 

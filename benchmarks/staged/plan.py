@@ -8,16 +8,16 @@ from dataclasses import replace
 from benchmarks.record import Preset
 from benchmarks.record import Purpose
 from benchmarks.staged.autolrs import AutoLRS
+from benchmarks.staged.forms import Probed
+from benchmarks.staged.forms import Staged
 from benchmarks.staged.jobs import AnyMethod
 from benchmarks.staged.jobs import Job
 from benchmarks.staged.lab import Problem
-from benchmarks.staged.methods import PBT
-from benchmarks.staged.methods import Probed
 from benchmarks.staged.methods import Sampler
 from benchmarks.staged.methods import Shape
-from benchmarks.staged.methods import Staged
-from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
+from benchmarks.staged.populations import PBT
+from benchmarks.staged.populations import SuccessiveHalving
 
 
 DEFAULT = Probed()

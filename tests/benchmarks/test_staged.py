@@ -23,23 +23,24 @@ from benchmarks.record import Purpose
 from benchmarks.staged import autolrs
 from benchmarks.staged import lab as lab_module
 from benchmarks.staged import methods
+from benchmarks.staged import populations
 from benchmarks.staged import run
 from benchmarks.staged.autolrs import AutoLRS
 from benchmarks.staged.autolrs import forecast
+from benchmarks.staged.forms import Probed
+from benchmarks.staged.forms import Staged
 from benchmarks.staged.jobs import AnyMethod
 from benchmarks.staged.jobs import Job
 from benchmarks.staged.jobs import Store
 from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import Problem
 from benchmarks.staged.lab import State
-from benchmarks.staged.methods import exploited
-from benchmarks.staged.methods import PBT
-from benchmarks.staged.methods import Probed
 from benchmarks.staged.methods import schedule
-from benchmarks.staged.methods import Staged
-from benchmarks.staged.methods import SuccessiveHalving
 from benchmarks.staged.methods import Tuned
 from benchmarks.staged.plan import get_plan
+from benchmarks.staged.populations import exploited
+from benchmarks.staged.populations import PBT
+from benchmarks.staged.populations import SuccessiveHalving
 from benchmarks.thesis.jobs import OnlyStage
 from optuna_gamma.staged import Stage
 from optuna_gamma.vision import load_dataset
@@ -115,8 +116,8 @@ class TestBudget:
         left = budget * 36 - spent
         if isinstance(method, SuccessiveHalving):
             n_rates = sum(first == 0 for first, *_ in steps)
-            assert spent == methods._cost(n_rates, [4, 12, 36], 3)
-            assert 0 <= left < methods._cost(n_rates + 1, [4, 12, 36], 3) - spent
+            assert spent == populations._cost(n_rates, [4, 12, 36], 3)
+            assert 0 <= left < populations._cost(n_rates + 1, [4, 12, 36], 3) - spent
         elif isinstance(method, AutoLRS):
             assert 0 <= left < 10 * 2 * budget  # a probe has whole steps
         else:
