@@ -95,9 +95,7 @@ class Claims:
             The trial and the lease on it; :obj:`None` if there is none to be had now, and then the
             ledger has to be read anew.
         """
-        for trial in ledger.surplus:
-            if self._watch.is_free(trial):  # its worker died before it could
-                self._park(trial._trial_id)
+        self._park_surplus(ledger)
         for trial in ledger.unfinished:
             if self._watch.is_free(trial):
                 return self._take_over(stage, trial, ledger)
@@ -105,6 +103,20 @@ class Claims:
         if len(ledger.trials) < ledger.budget or not ledger.trials or ledger.is_spent:
             return self._append(stage, ledger)
         return None
+
+    def park_surplus(self, stage: int) -> None:
+        """Park a stage's trials that came too late and whose workers died before they could.
+
+        Left alone they would stay RUNNING for ever.
+        """
+        ledger = self._run.ledger(stage)
+        if ledger is not None:
+            self._park_surplus(ledger)
+
+    def _park_surplus(self, ledger: Ledger) -> None:
+        for trial in ledger.surplus:
+            if self._watch.is_free(trial):
+                self._park(trial._trial_id)
 
     def _take_over(self, stage: int, trial: FrozenTrial, ledger: Ledger) -> Claim | None:
         storage, trial_id = self._run.storage, trial._trial_id

@@ -113,6 +113,8 @@ class Worker:
         self._check_plan()
         self._check_objective()
         promoted = self._run.publish()
+        for number in range(len(promoted)):
+            self._claims.park_surplus(number)
         for number in range(len(promoted), self._task.plan.n_stages):
             if self._must_stop() or not self._finish_stage(number):
                 return
@@ -165,6 +167,7 @@ class Worker:
             self._task.on_progress(number, ledger)
             if ledger.promoted is not None:
                 self._run.publish()
+                self._claims.park_surplus(number)
                 _logger.info(
                     f"Stage {number} finished: trial {ledger.promoted.number} is promoted, with "
                     f"value: {ledger.promoted.value} and parameters: {ledger.promoted.params}."

@@ -40,6 +40,7 @@ def test_workers_share_an_exact_budget_and_survive_the_death_of_others(
     codes = run(one, *(replace(one, kill=kill) for kill in kills))
     assert codes[0] == 0
     assert -signal.SIGKILL in codes
+    assert run(one) == [0]
     assert violations(one, len(kills)) == []
 
 
@@ -65,4 +66,5 @@ def test_a_worker_woken_after_its_lease_changes_nothing(
     assert woken in ((0, STORAGE_FAILED) if point == "transaction" else (0,))
     assert undisturbed == 0
     assert n_stops(one) == 1
+    assert run(one) == [0]
     assert violations(one, 1) == []

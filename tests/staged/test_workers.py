@@ -103,29 +103,34 @@ def test_who_waits_says_so_and_waits_cheaply(
     assert len(waiting.schedule) == 1
 
 
+def _add_late_trial(staged: StagedStudy) -> None:
+    """Append one to stage 0, as a worker does that is killed before it can park it."""
+    record = TrialRecord(staged._run.identity.id, 2, 2, None)
+    dead = Lease("ab", Process(Process.current().host, 1, "never"))
+    attrs = {RECORD_KEY: record.to_json(), LEASE_KEY: dead.to_json()}
+    staged.studies[0].add_trial(create_trial(state=TrialState.RUNNING, system_attrs=attrs))
+
+
+@pytest.mark.parametrize(
+    "moment", [(0, 1), (1, 0), None], ids=["stage goes on", "next goes on", "all is finished"]
+)
 def test_a_trial_that_came_too_late_and_whose_worker_died_is_parked(
-    create: Create, objective: Objective
+    create: Create, objective: Objective, moment: tuple[int, int] | None
 ) -> None:
     staged = create()
-    dead = Process(Process.current().host, 1, "never")
 
     def with_a_late_one(trial: optuna.Trial, stage: Stage) -> float:
-        if trial.number == 1:
-            record = TrialRecord(staged._run.identity.id, 2, 1, None)
-            staged.studies[0].add_trial(
-                create_trial(
-                    state=TrialState.RUNNING,
-                    system_attrs={
-                        RECORD_KEY: record.to_json(),
-                        LEASE_KEY: Lease("ab", dead).to_json(),
-                    },
-                )
-            )
+        if (stage.number, trial.number) == moment:
+            _add_late_trial(staged)
             raise KeyError
         return objective(trial, stage)
 
-    with pytest.raises(KeyError):
-        staged.optimize(with_a_late_one, 1, 2)
-    staged.optimize(objective, 1, 2)
+    if moment is None:
+        staged.optimize(objective, 2, 2)
+        _add_late_trial(staged)
+    else:
+        with pytest.raises(KeyError):
+            staged.optimize(with_a_late_one, 2, 2)
+    create().optimize(objective, 2, 2)
     states = [trial.state for trial in staged.studies[0].trials]
     assert states == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.WAITING]
