@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from optuna_gamma.cli.options import Averaging
+from optuna_gamma.cli.options import Content
+from optuna_gamma.cli.options import Format
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import Objective
 from optuna_gamma.cli.options import Optimizer
@@ -332,7 +334,11 @@ def train(
     raise typer.Exit(run(options))
 
 
-_Out = Annotated[Path, typer.Option(help="Folder of the run.")]
+_Folder = Annotated[
+    str | None,
+    typer.Argument(metavar="DIR", help="Folder of the run, or a URL such as s3://bucket/run."),
+]
+_Out = Annotated[str | None, typer.Option("--out", help="The same, as `train` has it.")]
 _Data = Annotated[
     Path | None, typer.Option(help="Folder of downloaded data sets. Default: the run's.")
 ]
@@ -342,6 +348,12 @@ _Device = Annotated[
 _Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print errors and the final table only.")
 ]
+
+
+def _folder(folder: str | None, out: str | None) -> str:
+    if (folder is None) == (out is None):
+        raise typer.BadParameter("Give the folder of the run, once.", param_hint="DIR")
+    return folder if folder is not None else str(out)
 
 
 def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
@@ -358,7 +370,8 @@ def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
 
 @app.command()
 def worker(
-    out: _Out,
+    folder: _Folder = None,
+    out: _Out = None,
     storage: Annotated[
         str | None, typer.Option(help="Database URL. Default: the run's, if it has no password.")
     ] = None,
@@ -379,12 +392,61 @@ def worker(
         from optuna_gamma.cli.worker import run
     except ModuleNotFoundError as error:
         raise _missing("worker", error) from error
-    raise typer.Exit(run(out, storage, data, device, threads, quiet))
+    raise typer.Exit(run(Path(_folder(folder, out)), storage, data, device, threads, quiet))
+
+
+_StorageOfRun = Annotated[
+    str | None,
+    typer.Option(help="Database URL of the run. Default: the one it was begun with."),
+]
+
+
+@app.command()
+def status(
+    folder: _Folder = None,
+    out: _Out = None,
+    storage: _StorageOfRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Print how far a run is, while others work on it or not: stages, trials, the best ones.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    from optuna_gamma.cli.status import run
+
+    raise typer.Exit(run(_folder(folder, out), storage, as_json))
+
+
+@app.command()
+def export(
+    folder: _Folder = None,
+    out: _Out = None,
+    what: Annotated[Content, typer.Option(help="What to export.")] = "schedule",
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            help="csv or json; of weights safetensors or pt (PyTorch's). Default: what the name "
+            "given with --to ends in, else the first."
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write. Default: print it.")
+    ] = None,
+    storage: _StorageOfRun = None,
+) -> None:
+    """Write out what a run has learned: its schedule, all its trials, or the best weights.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    from optuna_gamma.cli.export import run
+
+    raise typer.Exit(run(_folder(folder, out), storage, what, format, to))
 
 
 @app.command()
 def replay(
-    out: _Out,
+    folder: _Folder = None,
+    out: _Out = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train with.")] = 5,
     data: _Data = None,
     device: _Device = None,
@@ -400,16 +462,14 @@ def replay(
         from optuna_gamma.cli.replay import run
     except ModuleNotFoundError as error:
         raise _missing("replay", error) from error
-    raise typer.Exit(run(out, seeds, data, device, quiet))
+    raise typer.Exit(run(Path(_folder(folder, out)), seeds, data, device, quiet))
 
 
 @app.command()
 def clean(
-    out: Annotated[str, typer.Option(help="Folder of the run, or a URL such as s3://bucket/run.")],
-    storage: Annotated[
-        str | None,
-        typer.Option(help="Database URL of the run. Default: the journal file in --out."),
-    ] = None,
+    folder: _Folder = None,
+    out: _Out = None,
+    storage: _StorageOfRun = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be deleted.")
     ] = False,
@@ -423,4 +483,4 @@ def clean(
     """
     from optuna_gamma.cli.clean import run
 
-    raise typer.Exit(run(out, storage, dry_run))
+    raise typer.Exit(run(_folder(folder, out), storage, dry_run))

@@ -25,6 +25,9 @@ Objective = Literal["kappa", "accuracy", "loss"]
 Optimizer = Literal["sgd", "adamw"]
 Averaging = Literal["none", "tail"]
 
+Content = Literal["schedule", "trials", "weights"]
+Format = Literal["csv", "json", "safetensors", "pt"]
+
 Setting = float | tuple[float, float]
 """A number, or the ends of an interval that is searched."""
 
@@ -167,6 +170,7 @@ _LIBRARY_NAMES = {
     "study_name": "--name",
     "n_stages": "--stages",
     "n_trials": "--trials",
+    "to": "--to",
     "data": "the hash of the images (--dataset, --n-train, --n-valid, --seed)",
 }
 

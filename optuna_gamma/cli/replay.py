@@ -14,14 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from optuna_gamma.cli.errors import DONE
+from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.results import METRICS_FILE
 from optuna_gamma.cli.results import METRICS_SCHEMA_VERSION
-from optuna_gamma.cli.train import BAD_INPUT
 from optuna_gamma.cli.train import create_task
-from optuna_gamma.cli.train import DONE
-from optuna_gamma.cli.train import FAILED
-from optuna_gamma.cli.train import say
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged.run import SCHEDULE_FILE
 from optuna_gamma.staged.sealed import unseal
@@ -38,12 +36,7 @@ def run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: b
     Returns:
         The exit code.
     """
-    try:
-        return _run(out, n_seeds, data, device, quiet)
-    except (ValueError, FileNotFoundError) as error:
-        return say(error, BAD_INPUT)
-    except (RuntimeError, OSError) as error:
-        return say(error, FAILED)
+    return exit_code(lambda: _run(out, n_seeds, data, device, quiet))
 
 
 def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:

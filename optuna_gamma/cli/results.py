@@ -23,6 +23,7 @@ from optuna_gamma.cli.files import write
 from optuna_gamma.cli.options import OPTIONS_FILE
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.seal import seal_text
+from optuna_gamma.cli.time_left import SECONDS_KEY
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.sealed import seal
 from optuna_gamma.vision import ClassificationMetrics
@@ -30,9 +31,6 @@ from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.pictures import confusion_picture
 from optuna_gamma.vision.pictures import schedule_picture
 
-
-SECONDS_KEY = "gamma:seconds"
-"""Trial system attribute: how long the objective took."""
 
 TEST_KEY = "test"
 """Study user attribute: metrics of the stage's promoted network on the test images."""

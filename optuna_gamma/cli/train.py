@@ -17,27 +17,28 @@ from sqlalchemy.exc import SQLAlchemyError
 import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-from optuna_gamma.cli.options import in_options
+from optuna_gamma.cli.errors import DONE
+from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.errors import INTERRUPTED
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.results import print_table
-from optuna_gamma.cli.results import SECONDS_KEY
 from optuna_gamma.cli.results import TEST_KEY
 from optuna_gamma.cli.results import write_files
 from optuna_gamma.cli.results import write_options
+from optuna_gamma.cli.time_left import duration
+from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import SECONDS_KEY
 from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
-from optuna_gamma.staged.database import explaining
 from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.settings import check_setting
 
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 # What a rate gains in a short stage is mostly that it does not shake the weights: the best one
 # looks small, and the network starves (Wu et al., ICLR 2018).
@@ -68,19 +69,7 @@ def run(options: TrainOptions, joins: bool = False) -> int:
         The exit code.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
-    try:
-        with explaining():
-            return _run(options, joins)
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        return say(error, BAD_INPUT)
-    except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        return say(error, FAILED)
-
-
-def say(error: Exception, code: int) -> int:
-    """Print an error for people and return the exit code."""
-    print(f"Error: {in_options(str(error))}", file=sys.stderr)
-    return code
+    return exit_code(lambda: _run(options, joins))
 
 
 def _run(options: TrainOptions, joins: bool) -> int:
@@ -320,7 +309,7 @@ class _Follower:
             seconds = trial.system_attrs[SECONDS_KEY]
             expected = seconds / trial.user_attrs["epochs"] * sum(remaining)
             self._tell(
-                f"The first trial took {_duration(seconds)}: about {_duration(expected)} for the "
+                f"The first trial took {duration(seconds)}: about {duration(expected)} for the "
                 f"other {len(remaining)}"
             )
             self._estimated = True
@@ -350,18 +339,8 @@ class _Follower:
             )
 
     def _remaining(self) -> list[int]:
-        """Return the epochs of each trial that the run still has to finish."""
-        trials = _trials(self._options)
-        n_promoted = len(self._staged.schedule)
-        n_missing = [trials[stage] for stage in range(n_promoted, self._options.stages)]
-        begun = self._staged.studies[n_promoted : self._options.stages]
-        for i, study in enumerate(begun):
-            n_missing[i] -= sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))
-        return [
-            self._task.epochs_per_stage[stage]
-            for stage, n in enumerate(n_missing, start=n_promoted)
-            for _ in range(n)
-        ]
+        status = self._staged.status()
+        return remaining_epochs(status, self._options, self._task.epochs_per_stage)
 
     def _tell(self, line: str) -> None:
         if not self._options.quiet:
@@ -379,10 +358,3 @@ def _total(options: TrainOptions, task: VisionTask) -> str:
         parts += " + …" if len(stages) > _SHOWN else ""
     total = sum(trials[k] * epochs[k] for k in stages)
     return f"{parts} = {total:,}, of which {epochs.total(0, len(stages)):,} are kept"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 99.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

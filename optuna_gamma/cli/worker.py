@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from optuna_gamma.cli import train
+from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.opening import recorded_storage
 from optuna_gamma.cli.options import TrainOptions
 
 
@@ -22,16 +24,19 @@ def run(
     Returns:
         The exit code.
     """
-    try:
-        options = TrainOptions.read(out)
-        storage = storage or options.storage
-        if storage is not None and ":***@" in storage:
-            raise ValueError(
-                f"The run's storage is {storage}; its password was not written down. Give the "
-                "whole URL with `storage`."
-            )
-    except ValueError as error:
-        return train.say(error, train.BAD_INPUT)
+    return exit_code(lambda: _run(out, storage, data, device, threads, quiet))
+
+
+def _run(
+    out: Path,
+    storage: str | None,
+    data: Path | None,
+    device: str | None,
+    threads: int | None,
+    quiet: bool,
+) -> int:
+    options = TrainOptions.read(out)
+    storage = storage or recorded_storage(options)
     here = replace(
         options,
         storage=storage,

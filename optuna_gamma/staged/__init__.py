@@ -4,6 +4,8 @@ from optuna_gamma.staged.checkpoint import CheckpointError
 from optuna_gamma.staged.schedule import StagedSchedule
 from optuna_gamma.staged.schedule import StageRecord
 from optuna_gamma.staged.stage import Stage
+from optuna_gamma.staged.status import RunStatus
+from optuna_gamma.staged.status import StageStatus
 from optuna_gamma.staged.study import create_staged_study
 from optuna_gamma.staged.study import load_staged_study
 from optuna_gamma.staged.study import StagedStudy
@@ -11,8 +13,10 @@ from optuna_gamma.staged.study import StagedStudy
 
 __all__ = [
     "CheckpointError",
+    "RunStatus",
     "Stage",
     "StageRecord",
+    "StageStatus",
     "StagedSchedule",
     "StagedStudy",
     "create_staged_study",

@@ -38,6 +38,8 @@ from optuna_gamma.staged.run import Run
 from optuna_gamma.staged.schedule import StagedSchedule
 from optuna_gamma.staged.seeds import derive_seed
 from optuna_gamma.staged.stage import Stage
+from optuna_gamma.staged.status import read_status
+from optuna_gamma.staged.status import RunStatus
 from optuna_gamma.staged.storage import open_journal
 from optuna_gamma.staged.tree import State
 from optuna_gamma.staged.worker import Callback
@@ -91,6 +93,10 @@ class StagedStudy:
             name = self._run.study_name(len(found))
             found.append(optuna.load_study(study_name=name, storage=self._run.storage))
         return tuple(found)
+
+    def status(self) -> RunStatus:
+        """Return how far the run is, which other processes may be working on."""
+        return read_status(self._run)
 
     def load_best(self) -> State:
         """Return the state that the trial promoted last has saved; see :meth:`Stage.load`.

@@ -1,0 +1,36 @@
+"""How a command ends: exit codes, and errors said to the person who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import sys
+
+import optuna
+from sqlalchemy.exc import SQLAlchemyError
+
+from optuna_gamma.cli.options import in_options
+from optuna_gamma.staged.database import explaining
+
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_OF_INPUT = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; print what it raises if it is the user's to mend."""
+    try:
+        with explaining():
+            return command()
+    except _OF_INPUT as error:
+        return say(error, BAD_INPUT)
+    except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        return say(error, FAILED)
+
+
+def say(error: Exception, code: int) -> int:
+    """Print an error for people and return the exit code."""
+    # A KeyError shows its message in quotes.
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    print(f"Error: {in_options(message)}", file=sys.stderr)
+    return code

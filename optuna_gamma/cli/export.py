@@ -1,0 +1,132 @@
+"""What ``optuna-gamma export`` does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+import sys
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from optuna_gamma.cli.errors import DONE
+from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.opening import open_run
+from optuna_gamma.cli.options import Content
+from optuna_gamma.cli.options import Format
+from optuna_gamma.cli.time_left import SECONDS_KEY
+from optuna_gamma.staged import StagedStudy
+
+
+FORMATS: dict[Content, tuple[Format, ...]] = {
+    "schedule": ("csv", "json"),
+    "trials": ("csv", "json"),
+    "weights": ("safetensors", "pt"),
+}
+"""What can be exported, and as what; the first is the default."""
+
+
+def run(
+    out: str, storage: str | None, content: Content, format: Format | None, to: Path | None
+) -> int:
+    """Write what a run has learned to a file, or print it.
+
+    Returns:
+        The exit code.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return exit_code(lambda: _run(out, storage, content, format, to))
+
+
+def _run(
+    out: str, storage: str | None, content: Content, format: Format | None, to: Path | None
+) -> int:
+    chosen = _format(content, format, to)
+    if content == "weights" and to is None:
+        raise ValueError("Weights are binary: give the file to write them to with `to`.")
+    staged = open_run(out, storage)
+    if content != "trials" and not staged.schedule:
+        raise ValueError(f"No stage of the run in {out} is finished yet: there is no {content}.")
+    if content == "weights":
+        exported = _weights(staged, chosen)
+    elif content == "schedule":
+        schedule = staged.schedule
+        exported = (schedule.to_csv() if chosen == "csv" else schedule.to_json()).encode()
+    else:
+        rows = _rows(staged)
+        exported = (_csv(rows) if chosen == "csv" else json.dumps(rows, indent=1) + "\n").encode()
+    if to is None:
+        sys.stdout.write(exported.decode())
+    else:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(exported)
+    return DONE
+
+
+def _format(content: Content, given: Format | None, to: Path | None) -> Format:
+    """Return the format asked for, that of the file's name, or the default."""
+    possible = FORMATS[content]
+    by_name = {f".{format}": format for formats in FORMATS.values() for format in formats}
+    chosen = given or by_name.get(to.suffix if to is not None else "", possible[0])
+    if chosen not in possible:
+        raise ValueError(f"{content} can be exported as {' or '.join(possible)}, not as {chosen}.")
+    return chosen
+
+
+def _rows(staged: StagedStudy) -> list[dict[str, Any]]:
+    """Return all trials, a row each, under the names of Optuna's data frames."""
+    return [
+        {
+            "stage": stage.number,
+            "number": trial.number,
+            "state": trial.state.name,
+            "promoted": stage.is_finished and stage.best is not None and trial == stage.best,
+            "value": _plain(trial.value),
+            "seconds": trial.system_attrs.get(SECONDS_KEY),
+            **_prefixed("params", trial),
+            **_prefixed("user_attrs", trial),
+        }
+        for stage in staged.status().stages
+        for trial in stage.trials
+    ]
+
+
+def _prefixed(field: str, trial: FrozenTrial) -> dict[str, Any]:
+    return {f"{field}_{name}": _plain(value) for name, value in getattr(trial, field).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, which knows no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    columns = dict.fromkeys(name for row in rows for name in row)
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _weights(staged: StagedStudy, format: Format) -> bytes:
+    """Return the weights that were scored best: averaged ones, where there are."""
+    from safetensors.torch import save
+    import torch
+
+    state = staged.load_best()
+    weights = state.get("averaged", state.get("model"))
+    if not isinstance(weights, dict):
+        raise ValueError(
+            f"The run saved no weights under 'model', but {sorted(map(str, state))}: load them "
+            "with `load_staged_study(…).load_best()`."
+        )
+    if format == "safetensors":
+        return bytes(save(weights))
+    file = io.BytesIO()
+    torch.save(weights, file)
+    return file.getvalue()

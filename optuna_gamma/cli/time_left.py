@@ -1,0 +1,54 @@
+"""How long trials took, and how long the others will."""
+
+from __future__ import annotations
+
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.staged import RunStatus
+from optuna_gamma.staged.per_stage import PerStage
+
+
+SECONDS_KEY = "gamma:seconds"
+"""Trial system attribute: how long the objective took."""
+
+
+def remaining_epochs(status: RunStatus, options: TrainOptions, epochs: PerStage) -> list[int]:
+    """Return the epochs of each trial that a run still has to finish.
+
+    Args:
+        status: How far it is.
+        options: How many stages and trials it is to have.
+        epochs: Epochs of a trial of each stage.
+    """
+    trials = PerStage.of("trials", options.trials)
+    remaining = []
+    for number in range(max(options.stages, status.n_stages)):
+        n_missing = trials[number]
+        if number < len(status.stages):
+            stage = status.stages[number]
+            n_finished = sum(trial.state.is_finished() for trial in stage.trials)
+            n_missing = 0 if stage.is_finished else max(n_missing, stage.n_trials) - n_finished
+        remaining += [epochs[number]] * n_missing
+    return remaining
+
+
+def seconds_per_epoch(status: RunStatus) -> float | None:
+    """Return what an epoch took on average; :obj:`None` if none is known."""
+    seconds, epochs = 0.0, 0
+    for stage in status.stages:
+        for trial in stage.trials:
+            if SECONDS_KEY in trial.system_attrs and "epochs" in trial.user_attrs:
+                seconds += trial.system_attrs[SECONDS_KEY]
+                epochs += trial.user_attrs["epochs"]
+    return seconds / epochs if epochs else None
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in two or three digits.
+
+    >>> duration(3.21), duration(61), duration(600), duration(7290)
+    ('3.2 s', '61 s', '10 min', '2 h 2 min')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

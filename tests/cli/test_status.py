@@ -1,0 +1,178 @@
+"""``optuna-gamma status`` and ``export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import csv
+from dataclasses import replace
+import io
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+import optuna
+import pytest
+from typer.testing import CliRunner
+from typer.testing import Result
+
+from optuna_gamma.cli.app import app
+from optuna_gamma.cli.opening import open_run
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.staged import create_staged_study
+from optuna_gamma.staged import Stage
+from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.per_stage import PerStage
+
+
+def objective(trial: optuna.Trial, stage: Stage) -> float:
+    x = trial.suggest_float("x", 0.0, 1.0)
+    stage.save(trial, {"x": x})
+    if trial.number == 1:
+        raise optuna.TrialPruned
+    return float("nan") if trial.number == 2 else x
+
+
+Begin = Callable[..., StagedStudy]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    def begin(storage: str | None = None) -> StagedStudy:
+        return create_staged_study(
+            study_name="mine", directory=tmp_path / "run", storage=storage, sampler=None
+        )
+
+    return begin
+
+
+def command(name: str, folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, [name, str(folder), *options])
+
+
+def done(name: str, folder: Path, *options: str) -> str:
+    result = command(name, folder, *options)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_status_of_a_run_that_goes_on(begin: Begin, tmp_path: Path) -> None:
+    staged, folder = begin(), tmp_path / "run"
+    assert "no trial was begun yet" in done("status", folder)
+    seen: list[dict[str, object]] = []
+
+    def looking(trial: optuna.Trial, stage: Stage) -> float:
+        if (stage.number, trial.number) == (1, 1):
+            seen.append(json.loads(done("status", folder, "--json")))
+            assert "mine: 1 of 3 stages finished, 1 trial running" in done("status", folder)
+            trial.study.stop()
+        return objective(trial, stage)
+
+    staged.optimize(looking, 3, 4)
+    [status] = seen
+    assert (status["n_stages"], status["n_finished"], status["n_running"]) == (3, 1, 1)
+    first, second = status["stages"]  # type: ignore[misc]
+    assert (first["complete"], first["pruned"], first["failed"]) == (2, 1, 1)
+    assert first["promoted"]
+    assert not second["promoted"]
+    assert second["running"] == 1
+    assert first["best"]["number"] == staged.schedule[0].trial_number
+    lines = done("status", folder).splitlines()
+    assert "nobody is working on it" in lines[0]
+    assert any(words[:2] == ["1/3", "4/4"] for line in lines if (words := line.split()))
+
+
+def test_status_tells_the_dead_from_the_living(begin: Begin, tmp_path: Path) -> None:
+    begin()
+    program = (
+        "import os\nfrom optuna_gamma import load_staged_study\n"
+        f"staged = load_staged_study(study_name='mine', directory={str(tmp_path / 'run')!r})\n"
+        "staged.optimize(lambda trial, stage: os._exit(9), 2, 2)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == 9
+    status = json.loads(done("status", tmp_path / "run", "--json"))
+    assert status["n_running"] == 0
+    assert status["stages"][0]["interrupted"] == 1
+
+
+def test_the_time_left_is_that_of_the_trials_left(finished: tuple[Path, Result]) -> None:
+    folder, _ = finished
+    status = open_run(str(folder), None).status()
+    options = TrainOptions.read(folder)
+    assert remaining_epochs(status, options, PerStage((2,))) == []
+    assert json.loads(done("status", folder, "--json"))["seconds_left"] == 0.0
+    longer = replace(options, stages=4, trials=(3, 1))
+    assert remaining_epochs(status, longer, PerStage((2, 5))) == [2, 2, 2, 5]
+
+
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/study.db"])
+def test_export_schedule_and_trials(begin: Begin, tmp_path: Path, url: str | None) -> None:
+    storage = url and url.format(tmp_path)
+    staged, folder = begin(storage), tmp_path / "run"
+    staged.optimize(objective, 2, 4)
+    where = ["--storage", storage] if storage else []
+    assert done("export", folder, *where) == staged.schedule.to_csv()
+    file = tmp_path / "new" / "schedule.json"
+    assert done("export", folder, "--to", str(file), *where) == ""
+    assert file.read_text() == staged.schedule.to_json()
+    printed = done("export", folder, "--what", "trials", *where)
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert [(row["stage"], row["number"]) for row in rows] == [
+        (str(stage), str(number)) for stage in range(2) for number in range(4)
+    ]
+    promoted = [int(row["number"]) for row in rows if row["promoted"] == "True"]
+    assert promoted == [record.trial_number for record in staged.schedule]
+    as_json = json.loads(done("export", folder, "--what", "trials", "--format", "json", *where))
+    assert [row["params_x"] for row in as_json] == [float(row["params_x"]) for row in rows]
+
+
+def test_export_weights(finished: tuple[Path, Result], tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    folder, _ = finished
+    for name in ("weights.safetensors", "weights.pt"):
+        done("export", folder, "--what", "weights", "--to", str(tmp_path / name))
+    weights = load_file(tmp_path / "weights.safetensors")
+    written = load_file(folder / "best.safetensors")
+    loaded = torch.load(tmp_path / "weights.pt")
+    assert weights.keys() == written.keys() == loaded.keys()
+    for name, tensor in written.items():
+        np.testing.assert_array_equal(weights[name], tensor)
+        np.testing.assert_array_equal(loaded[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--what", "weights"], "give the file to write them to with --to"),
+        (["--what", "weights", "--to", "x.csv"], "safetensors or pt, not as csv"),
+        (["--format", "pt"], "csv or json, not as pt"),
+        ([], "No stage of the run"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    begin: Begin, tmp_path: Path, options: list[str], said: str
+) -> None:
+    begin()
+    result = command("export", tmp_path / "run", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("name", ["status", "export", "clean", "worker", "replay"])
+def test_a_folder_is_given_once(name: str, tmp_path: Path) -> None:
+    for arguments in ([], [str(tmp_path), "--out", str(tmp_path)]):
+        result = CliRunner().invoke(app, [name, *arguments])
+        assert result.exit_code == 2
+        assert "Give the folder of the run, once." in result.stderr
+
+
+def test_a_database_has_to_be_given(begin: Begin, tmp_path: Path) -> None:
+    begin(f"sqlite:///{tmp_path}/study.db")
+    result = command("status", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "give its URL with --storage" in result.stderr
