@@ -61,6 +61,8 @@ _PAPER = (
 _SMOKE = (Problem("digits", 300, 100, 0, epochs=20),)
 
 
+FEW_IMAGES = 500
+
 HELD_OUT = {Preset.smoke: 200, Preset.cpu: 5_000, Preset.paper: 5_000}
 """Number of training images that ideas are chosen by."""
 
@@ -74,17 +76,23 @@ class Plan:
         methods: Methods; the first is compared with the others.
         budgets: Numbers of trainings after which is reported.
         seeds: Seeds.
+        thrifty: Methods that spend a budget of their own for each report. Where there are more
+            than :data:`FEW_IMAGES`, they run with the largest only.
     """
 
     problems: tuple[Problem, ...]
     methods: tuple[AnyMethod, ...]
     budgets: tuple[int, ...]
     seeds: tuple[int, ...]
+    thrifty: tuple[AnyMethod, ...] = ()
 
     def jobs_of(self, problem: Problem, method: AnyMethod, seed: int) -> list[Job]:
         """List the runs that a method's reports come from: one if a run has them all."""
-        budgets = [self.budgets] if method.anytime else [(n,) for n in self.budgets]
-        return [Job(problem, method, b, seed) for b in budgets]
+        if method.anytime:
+            return [Job(problem, method, self.budgets, seed)]
+        is_large = not 0 < problem.n_train <= FEW_IMAGES
+        budgets = self.budgets[-1:] if is_large and method in self.thrifty else self.budgets
+        return [Job(problem, method, (n,), seed) for n in budgets]
 
     def jobs(self) -> list[Job]:
         """List all runs, seed by seed, so that what there is can be compared at any time."""
@@ -117,10 +125,12 @@ def get_plan(preset: Preset, purpose: Purpose) -> Plan:
     else:
         random = replace(DEFAULT, sampler="random")
         others = (AutoLRS(), PBT(), SuccessiveHalving())
-        methods = (DEFAULT, random, THESIS, *tuned, *LONG, *others)
+        methods = (DEFAULT, *tuned, LONG[0], *others, THESIS, random)
     budgets = (2, 4, 12) if purpose is Purpose.final else (12,)
     if preset is Preset.smoke:
         budgets = (2,)
     n_seeds = 1 if preset is Preset.smoke else 5
     first = 0 if purpose is Purpose.choose else 100
-    return Plan(problems, methods, budgets, tuple(range(first, first + n_seeds)))
+    seeds = tuple(range(first, first + n_seeds))
+    thrifty = () if preset is Preset.paper else tuple(set(methods) - {DEFAULT, LONG[0]})
+    return Plan(problems, methods, budgets, seeds, thrifty)

@@ -37,7 +37,9 @@ from benchmarks.staged.lab import Problem
 from benchmarks.staged.lab import State
 from benchmarks.staged.methods import schedule
 from benchmarks.staged.methods import Tuned
+from benchmarks.staged.plan import DEFAULT
 from benchmarks.staged.plan import get_plan
+from benchmarks.staged.plan import LONG
 from benchmarks.staged.populations import exploited
 from benchmarks.staged.populations import PBT
 from benchmarks.staged.populations import SuccessiveHalving
@@ -138,13 +140,19 @@ class TestBudget:
 
     @pytest.mark.parametrize("purpose", Purpose)
     @pytest.mark.parametrize("preset", Preset)
-    def test_every_method_is_reported_at_every_budget(
+    def test_every_method_is_reported_at_every_budget_or_the_largest(
         self, preset: Preset, purpose: Purpose
     ) -> None:
         plan = get_plan(preset, purpose)
         for problem, method in ((p, m) for p in plan.problems for m in plan.methods):
-            found = plan.jobs_of(problem, method, 0)
-            assert [n for job in found for n in job.budgets] == list(plan.budgets)
+            found = [n for job in plan.jobs_of(problem, method, 0) for n in job.budgets]
+            is_thrifty = (
+                preset is Preset.cpu and purpose is Purpose.final and problem.n_train > 500
+            )
+            if is_thrifty and not method.anytime and method not in (DEFAULT, *LONG):
+                assert found == [12]
+            else:
+                assert found == list(plan.budgets)
         assert len({job.key for job in plan.jobs()}) == len(plan.jobs())
 
 
