@@ -16,6 +16,7 @@ from optuna_gamma.cli.options import Objective
 from optuna_gamma.cli.options import Optimizer
 from optuna_gamma.cli.options import parse_numbers
 from optuna_gamma.cli.options import parse_setting
+from optuna_gamma.cli.options import read_config
 from optuna_gamma.cli.options import Sampler
 from optuna_gamma.cli.options import Setting
 from optuna_gamma.cli.options import TrainOptions
@@ -61,6 +62,8 @@ Examples:
 
 - `optuna-gamma train --dataset mnist --sampler gp --seed 1`
 
+- `optuna-gamma train --config runs/demo/config.toml --seed 1 --out runs/again`
+
 - `optuna-gamma train --dataset cifar10 --model keras-cifar --augment flip,crop
   --momentum 0.5:0.99 --batch-size 32:256`
 """
@@ -78,6 +81,15 @@ def _numbers(name: str, text: str) -> Numbers:
         return parse_numbers(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from error
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            context.default_map = read_config(path)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return path
 
 
 @app.command(epilog=_EXAMPLES)
@@ -278,6 +290,17 @@ def train(
             rich_help_panel=_OUTPUT,
         ),
     ] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_read_config,
+            is_eager=True,
+            metavar="FILE",
+            help="TOML file with options under their names, such as the config.toml that a run "
+            "keeps. What is given here counts more.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool,
         typer.Option(

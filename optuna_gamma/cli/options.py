@@ -119,6 +119,35 @@ class TrainOptions:
             raise ValueError(f"{path} cannot be read: {error}") from error
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Read options from a TOML file, such as the ``config.toml`` of a run.
+
+    Returns:
+        The options as they are given on the command line, under the names they have here.
+
+    Raises:
+        ValueError: If the file cannot be read, or has something that is no option.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # of the encoding, too
+        raise ValueError(f"{path} is not TOML: {error}.") from error
+    known = [_dashed(field.name) for field in fields(TrainOptions)]
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        if _dashed(name) not in known:
+            raise ValueError(f"{path} has {name!r}, which is none of {', '.join(known)}.")
+        if not isinstance(value, (str, int, float, list)):
+            raise ValueError(f"{path} has {name} = {value!r}, where one value is expected.")
+        key = name.replace("-", "_")
+        if isinstance(value, list):
+            value = (":" if key in SETTINGS else ",").join(map(str, value))
+        given[key] = value
+    return given
+
+
 def parse_setting(text: str) -> Setting:
     """Read a number or an interval; whole numbers stay :obj:`int`.
 
