@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import math
+import os
+import shutil
 import signal
+from typing import Any
 
 import optuna
 import pytest
@@ -31,3 +34,34 @@ def _ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+_CHROMIUM_OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A real browser, without a window."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs a browser: apt install chromium, or its path in $CHROMIUM")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """An empty page; ``page.errors`` lists what its console complains of."""
+    page = chromium.new_page()
+    page.set_default_timeout(30_000)
+    page.errors = []
+    page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    yield page
+    page.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
+import warnings
 
 import typer
 
@@ -383,9 +384,10 @@ def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
     """Say what to install, unless the error is our own."""
     if error.name is None or error.name.startswith("optuna_gamma"):
         raise error
+    extra = "dashboard" if command == "dashboard" else "train"
     typer.echo(
         f"Error: optuna-gamma {command} needs {error.name}, which is not installed: "
-        "pip install 'optuna-gamma[train]'.",
+        f"pip install 'optuna-gamma[{extra}]'.",
         err=True,
     )
     return typer.Exit(1)
@@ -486,6 +488,33 @@ def replay(
     except ModuleNotFoundError as error:
         raise _missing("replay", error) from error
     raise typer.Exit(run(Path(_folder(folder, out)), seeds, data, device, quiet))
+
+
+@app.command()
+def dashboard(
+    folder: _Folder = None,
+    out: _Out = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0: let other machines look, too.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")
+    ] = 8080,
+    storage: _StorageOfRun = None,
+) -> None:
+    """Show a run in optuna-dashboard, in a browser, while it goes on or not.
+
+    Each stage is a study with a note that says where it started, what was promoted and why.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    try:
+        with warnings.catch_warnings():  # optuna-dashboard imports torch, if it is there
+            warnings.simplefilter("ignore", FutureWarning)
+            from optuna_gamma.cli.dashboard import run
+    except ModuleNotFoundError as error:
+        raise _missing("dashboard", error) from error
+    raise typer.Exit(run(_folder(folder, out), storage, host, port))
 
 
 @app.command()
