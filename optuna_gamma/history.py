@@ -1,6 +1,6 @@
 """What a study has seen so far, as the model wants it: each trial is transformed once.
 
-n: Number of finished trials that have all parameters of the space.
+n: Number of finished trials that have all parameters of the space, but for optional ones.
 d: Number of parameters.
 m: Number of objectives.
 k: Number of running trials that have them.
@@ -8,6 +8,7 @@ k: Number of running trials that have them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
@@ -26,6 +27,7 @@ from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.conditional import Union
 from optuna_gamma.space import Space
 
 
@@ -95,13 +97,14 @@ class _Trials:
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
         rows = self._rows[: len(trials)]
-        names = self._space.distributions.keys()
+        names = self._space.distributions.keys() - self._space.optional
+        any_of = self._space.distributions.keys()
         running = []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
             if i == number or trial.state == TrialState.WAITING:
                 continue
-            has_params = names <= trial.params.keys()
+            has_params = names <= trial.params.keys() and not any_of.isdisjoint(trial.params)
             if trial.state == TrialState.RUNNING:
                 if has_params:
                     running.append(trial)
@@ -140,12 +143,22 @@ class History:
 
     def __init__(self) -> None:
         self._intersection = IntersectionSearchSpace()
-        self._key: tuple[tuple[str, BaseDistribution], ...] = ()
+        self._union = Union()
+        self._space = Space({})
         self._trials: _Trials | None = None
 
-    def search_space(self, study: Study) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed trial has."""
-        return self._intersection.calculate(study, use_cache=True)
+    def search_space(
+        self, study: Study, trials: Sequence[FrozenTrial]
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters that finished trials have, once any was completed."""
+        common = self._intersection.calculate(study, use_cache=True)
+        return self._union.search_space(trials, common)
+
+    def space(
+        self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
+    ) -> Space:
+        """Return a search space in which parameters are optional that trials did without."""
+        return Space(search_space, self._union.optional(trials, search_space))
 
     def observe(
         self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int
@@ -158,9 +171,9 @@ class History:
             space: Where they are to be seen.
             number: Number of the trial that is to be left out: the one being sampled.
         """
-        key = tuple(space.distributions.items())
-        if self._trials is None or key != self._key:
-            self._key, self._trials = key, _Trials(space, study.directions)
+        is_known = space == self._space and [*space.distributions] == [*self._space.distributions]
+        if self._trials is None or not is_known:
+            self._space, self._trials = space, _Trials(space, study.directions)
         return self._trials.observe(trials, number)
 
 

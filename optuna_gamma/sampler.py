@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
 import hashlib
@@ -21,6 +22,8 @@ from scipy.stats import qmc
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.conditional import conditional_cube
+from optuna_gamma.conditional import merge
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
@@ -148,17 +151,21 @@ class GammaBOSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed trial has, but for single-valued ones."""
+        """Return the parameters that finished trials have, but for single-valued ones."""
         self._raise_error_if_multi_objective(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
-        return without_single(history(study, trials).search_space(study))
+        return without_single(history(study, trials).search_space(study, trials))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
         self._raise_error_if_multi_objective(study)
-        space = Space(search_space or self._source.search_space())
+        if search_space:
+            trials = study._get_trials(deepcopy=False, use_cache=False)
+            space = history(study, trials).space(trials, search_space)
+        else:
+            space = self._source.space()
         if not space.distributions:
             return {}
         source = self._source.observe(space, study.direction)
@@ -167,7 +174,10 @@ class GammaBOSampler(BaseSampler):
                 name: self._draw(study, trial, name, kind, in_middle=True)
                 for name, kind in search_space.items()
             }
-        params = space.decode(self._point(study, trial, space, source))
+        fixed = {}
+        if space.optional:
+            fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        params = space.decode(self._point(study, trial, space, source, fixed))
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -190,15 +200,18 @@ class GammaBOSampler(BaseSampler):
         if is_possible and self._source.has_completed_in(space):
             value = param_distribution.to_internal_repr(suggested[param_name])
             return param_distribution.to_external_repr(value)
-        if self._warn_independent_sampling:
-            states = (TrialState.COMPLETE,)
-            complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
-            if len(complete) >= max(self._n_startup_trials, 1):
+        states = (TrialState.COMPLETE,)
+        complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
+        if len(complete) >= max(self._n_startup_trials, 1):
+            modelled = self._one_more(study, trial, param_name, param_distribution)
+            if modelled:
+                return modelled[param_name]
+            if self._warn_independent_sampling:
                 _logger.warning(
                     f"The parameter `{param_name}` in Trial#{trial.number} is sampled "
                     "independently, without the model, potentially degrading the optimization "
-                    "performance, because it is not in every completed trial with the same range. "
-                    "Set `warn_independent_sampling=False` in `GammaBOSampler` to suppress this "
+                    "performance, because no finished trial has it. Set "
+                    "`warn_independent_sampling=False` in `GammaBOSampler` to suppress this "
                     "warning."
                 )
         if self._independent_sampler is not None:
@@ -225,9 +238,24 @@ class GammaBOSampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
 
     def _point(
-        self, study: Study, trial: FrozenTrial, space: Space, source: Column | None
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Space,
+        source: Column | None,
+        fixed: Mapping[str, Any],
+        asked: str = "",
     ) -> Array:
-        """Return the next point of a space, (d,)."""
+        """Return the next point of a space, (d,), given the values of some parameters.
+
+        Args:
+            study: The study.
+            trial: The trial that is to have the point.
+            space: The space.
+            source: Source trials, if any.
+            fixed: Values that the trial has already.
+            asked: The parameter that is asked for, if it is not the whole point.
+        """
         trials = study._get_trials(deepcopy=False, use_cache=False)
         seen = history(study, trials).observe(study, trials, space, trial.number)
         is_complete = seen.is_complete
@@ -236,12 +264,32 @@ class GammaBOSampler(BaseSampler):
         if not is_complete.any() or len(is_complete) < self._n_startup_trials:
             return self._startup_point(study, trial, space)
 
-        rng = self._rng(study, trial.number, "relative")
+        rng = self._rng(study, trial.number, "relative", *([asked] if asked else []))
         with np.errstate(all="ignore"):
             last = read_fits(trials, trial.number, space)
-            x, fits = self._proposer(space.cube, seen, source, last, rng)
-        write_fits(study, trial, fits)
+            X = seen.X if source is None else np.concatenate([source.X, seen.X])
+            cube = conditional_cube(space, X, is_complete, fixed, asked)
+            x, fits = self._proposer(cube, seen, source, last, rng)
+        if not asked:
+            write_fits(study, trial, fits)
         return x
+
+    def _one_more(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> dict[str, Any]:
+        """Propose a parameter that was not proposed with the others, given those.
+
+        Returns:
+            It and what else would go well with it; nothing if no finished trial has it.
+        """
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        kept = history(study, trials)
+        known = kept.search_space(study, trials)
+        if name not in known or merge(known[name], distribution) is None:
+            return {}
+        space = kept.space(trials, without_single({**known, name: distribution}))
+        source = self._source.observe(space, study.direction)
+        return space.decode(self._point(study, trial, space, source, trial.params, name))
 
     def _draw(
         self,

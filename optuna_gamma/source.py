@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.fit import informative
+from optuna_gamma.conditional import Union
 from optuna_gamma.history import Column
 from optuna_gamma.history import observe
 from optuna_gamma.space import Space
@@ -20,7 +21,7 @@ from optuna_gamma.space import without_single
 _MAX_TRIALS = 100
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
 
-_Key = tuple[StudyDirection, tuple[tuple[str, BaseDistribution], ...]]
+_Key = tuple[StudyDirection, tuple[tuple[str, BaseDistribution], ...], frozenset[str]]
 
 
 class SourceTrials:
@@ -44,9 +45,12 @@ class SourceTrials:
     def __len__(self) -> int:
         return len(self._trials)
 
-    def search_space(self) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed one has, but for single-valued ones."""
-        return without_single(intersection_search_space(self._trials))
+    def space(self) -> Space:
+        """Return the parameters that they have, but for single-valued ones."""
+        union = Union()
+        common = intersection_search_space(self._trials)
+        search_space = without_single(union.search_space(self._trials, common))
+        return Space(search_space, union.optional(self._trials, search_space))
 
     def has_completed_in(self, space: Space) -> bool:
         """Tell whether any completed one lies in a space."""
@@ -66,7 +70,7 @@ class SourceTrials:
             Those that tell most; :obj:`None` if none was completed, without which the others
             tell nothing.
         """
-        key = direction, tuple(space.distributions.items())
+        key = direction, tuple(space.distributions.items()), frozenset(space.optional)
         last = self._last
         if last is None or last[0] != key:
             last = self._last = key, self._encode(space, direction)

@@ -20,6 +20,7 @@ from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import matern52
+from optuna_gamma.bo.kernel import squared_differences
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import JITTER
@@ -89,7 +90,7 @@ def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> 
     is_discrete = np.array([grid is not None for grid in cube.grids])
     return Model(
         length_scale=LogNormal(
-            np.log(np.where(is_discrete, 0.4, 0.125)) + 0.5 * math.log(cube.dim),
+            np.log(np.where(is_discrete, 0.4, 0.125)) + 0.5 * math.log(cube.active_dim),
             np.where(is_discrete, 1.0, 0.7),
         ),
         noise=LogNormal(math.log(1e-4), 2.0) if noise is None else noise,
@@ -205,8 +206,7 @@ class LogDensity:
         self._extra = np.zeros(self._n) if extra is None else extra
         first, second = np.triu_indices(self._n, 1)
         self._upper = first * self._n + second
-        D2 = (X[first] - X[second]).T ** 2
-        self._D2 = np.where(is_categorical[:, None], D2 != 0.0, D2)
+        self._D2 = squared_differences(X, first, second, is_categorical)
         self._offset = model.task_offset
         if self._offset:
             self._offsets = np.where(self._D2[-1] == 0.0, self._offset, 0.0)

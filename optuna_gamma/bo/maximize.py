@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -55,7 +56,8 @@ def maximize(
     Args:
         acquisition: The function.
         cube: Where to search.
-        anchors: Points worth searching around, the best first, (a, d).
+        anchors: Points worth searching around, the best first, (a, d); of inactive coordinates,
+            the values that they are to have where they are active.
         taken: Points that must not be returned, (t, d).
         rng: Source of randomness.
         rounds: Number of evaluations of a climb.
@@ -64,6 +66,9 @@ def maximize(
         The point, (d,), or :obj:`None` if all points of the cube are taken.
     """
     free = _not_in(taken)
+    if cube.activity is not None:
+        acquisition = _OfActive(acquisition, cube)
+        free = _active_not_in(taken, cube)
     if cube.size <= ENUMERABLE:
         points = cube.points()
         points = points[free(points)]
@@ -79,7 +84,7 @@ def maximize(
 
     moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
     moving &= ~cube.is_categorical
-    discrete = [j for j, grid in enumerate(cube.grids) if grid is not None]
+    discrete = [j for j, grid in enumerate(cube.grids) if grid is not None and len(grid) > 1]
     for _ in range(3 if discrete else 1):
         climbed, climbed_values = x, values
         if moving.any():
@@ -91,12 +96,34 @@ def maximize(
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
         if not better.any():
             break
-    return x[np.argmax(values)] if len(x) else None
+    return cube.activate(x[[np.argmax(values)]])[0] if len(x) else None
 
 
 def _not_in(taken: Array) -> Callable[[Array], np.ndarray]:
     keys = {row.tobytes() for row in np.ascontiguousarray(taken) + 0.0}
     return lambda x: np.array([row.tobytes() not in keys for row in x + 0.0], dtype=bool)
+
+
+@dataclass(frozen=True)
+class _OfActive:
+    """An acquisition function of the coordinates that points have.
+
+    Where a coordinate is inactive the climb keeps a value for it, which counts when it is active.
+    """
+
+    acquisition: Acquisition
+    cube: Cube
+
+    def __call__(self, x: Array) -> Array:
+        return self.acquisition(self.cube.activate(x))
+
+    def with_gradient(self, x: Array) -> tuple[Array, Array]:
+        return self.acquisition.with_gradient(self.cube.activate(x))
+
+
+def _active_not_in(taken: Array, cube: Cube) -> Callable[[Array], np.ndarray]:
+    free = _not_in(taken)
+    return lambda x: free(cube.activate(x))
 
 
 def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:

@@ -29,6 +29,7 @@ from scipy.linalg import lapack
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.kernel import fill
 from optuna_gamma.bo.kernel import matern52
 from optuna_gamma.bo.kernel import squared_distances
 
@@ -168,16 +169,20 @@ class Process:
             x: Query points, (m, d).
 
         Returns:
-            The posterior, ∂μ/∂x (m, d) and ∂s/∂x (m, d). Along categorical coordinates
-            gradients are zero.
+            The posterior, ∂μ/∂x (m, d) and ∂s/∂x (m, d). Along categorical and inactive
+            coordinates gradients are zero.
         """
         posterior, derivative, leverage = self._posterior(x)
         w = np.where(self.is_categorical, 0.0, np.exp(-2.0 * self.theta[:-2]))
+        points, across = fill(x, self.is_categorical)
+        X, _ = fill(self.X, self.is_categorical)
+        if across is not None:
+            w = np.where(np.isnan(x), 0.0, w)
 
         # ∂r_i/∂x_j = 2 k'(r2_i) w_j (x_j − X_ij), so that Σ_i c_i ∂r_i/∂x_j is a matrix product.
         def pull_back(coefficients: Array) -> Array:
             c = coefficients * derivative
-            gradient: Array = 2.0 * w * (x * c.sum(axis=1)[:, None] - c @ self.X)
+            gradient: Array = 2.0 * w * (points * c.sum(axis=1)[:, None] - c @ X)
             return gradient
 
         d_location = pull_back(self.alpha)
