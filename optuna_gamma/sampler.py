@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -21,7 +22,7 @@ from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
-from optuna_gamma.bo.activity import leading
+from optuna_gamma.bo.activity import fill_in
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
@@ -30,6 +31,7 @@ from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.transform import resolution
 from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
+from optuna_gamma.conditional import values
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.source import SourceTrials
@@ -72,6 +74,10 @@ class GammaBOSampler(BaseSampler):
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
+    Parameters may depend on the values of others, as the width of a layer on the number of
+    layers: which there are when is learned from the trials, and what a trial lacks tells it
+    apart from those that have it. Ranges may change from trial to trial.
+
     Hyper-parameters are fitted again when there are 5 %, and two, more trials than at the last
     fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
     thousand and an even choice of the others. So the time of a proposal is bounded.
@@ -91,9 +97,9 @@ class GammaBOSampler(BaseSampler):
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
             categories; the others come from a scrambled Sobol sequence.
-        independent_sampler: Sampler for the parameters that are not in every completed trial,
-            and for those of the first trial, which then is not the middle; not for what source
-            trials suggest. Defaults to drawing them uniformly.
+        independent_sampler: Sampler for the parameters that no finished trial has, and for those
+            of the first trial, which then is not the middle; not for what source trials suggest.
+            Defaults to drawing them uniformly.
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
@@ -104,8 +110,8 @@ class GammaBOSampler(BaseSampler):
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
             where none is left that was completed, all is as without them.
-        warn_independent_sampling: Whether to warn when a parameter is sampled independently
-            after the start-up trials.
+        warn_independent_sampling: Whether to warn when a parameter is sampled without the model
+            after the start-up trials: that is where no finished trial has it.
 
     Raises:
         TypeError: If the source trials are no trials.
@@ -169,7 +175,7 @@ class GammaBOSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that finished trials have, but for single-valued ones."""
+        """Return the parameters of one range that finished trials have, but for single values."""
         self._raise_error_if_multi_objective(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         return without_single(history(study, trials).search_space(study, trials))
@@ -192,10 +198,11 @@ class GammaBOSampler(BaseSampler):
                 name: self._draw(study, trial, name, kind, in_middle=True)
                 for name, kind in search_space.items()
             }
-        fixed = {}
+        allowed = {}
         if space.optional:
             fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        params = space.decode(self._point(study, trial, space, source, fixed))
+            allowed = {name: [value] for name, value in fixed.items()}
+        params = space.decode(self._point(study, trial, space, source, allowed))
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -261,17 +268,17 @@ class GammaBOSampler(BaseSampler):
         trial: FrozenTrial,
         space: Space,
         source: Observations | None,
-        fixed: Mapping[str, Any],
+        allowed: Mapping[str, Sequence[Any]],
         asked: str = "",
     ) -> Array:
-        """Return the next point of a space, (d,), given the values of some parameters.
+        """Return the next point of a space, (d,).
 
         Args:
             study: The study.
             trial: The trial that is to have the point.
             space: The space.
             source: Source trials, if any.
-            fixed: Values that the trial has already.
+            allowed: Values that parameters may have, where these are not all of their range.
             asked: The parameter that is asked for, if it is not the whole point.
         """
         trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -286,7 +293,7 @@ class GammaBOSampler(BaseSampler):
         with np.errstate(all="ignore"):
             last = _last_fit(trials, trial, space)
             X = seen.X if source is None else np.concatenate([source.X, seen.X])
-            cube = conditional_cube(space, X, is_complete, fixed, asked)
+            cube = conditional_cube(space, X, is_complete, allowed, {*trial.params, asked})
             x, fitted = self._propose(cube, seen, source, last, rng)
         if asked:
             return x
@@ -304,12 +311,20 @@ class GammaBOSampler(BaseSampler):
         """
         trials = study._get_trials(deepcopy=False, use_cache=False)
         kept = history(study, trials)
-        known = kept.search_space(study, trials)
-        if name not in known or merge(known[name], distribution) is None:
+        known = kept.distributions(trials)
+        whole = merge(known[name], distribution) if name in known else None
+        if whole is None:
             return {}
-        space = kept.space(trials, without_single({**known, name: distribution}))
+        space = kept.space(trials, without_single({**known, name: whole}))
+        allowed = {n: [value] for n, value in trial.params.items()}
+        if whole != distribution:
+            allowed[name] = values(distribution)
         source = self._source.observe(space, study.direction)
-        return space.decode(self._point(study, trial, space, source, trial.params, name))
+        params = space.decode(self._point(study, trial, space, source, allowed, name))
+        if isinstance(distribution, FloatDistribution):
+            # Of a range that was merged, values may differ in their last digit.
+            params[name] = min(max(params[name], distribution.low), distribution.high)
+        return params
 
     def _draw(
         self,
@@ -345,8 +360,8 @@ class GammaBOSampler(BaseSampler):
         """Return the next point (d,) and the hyper-parameters to go on with."""
         noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
         process, fitted = surrogate(cube, seen, source, last, self._prior, noise)
-        order = np.argsort(-process.location, kind="stable")
-        anchors = process.X[order[:3]] if cube.activity is None else leading(process.X[order])
+        known = process.X[np.argsort(-process.location, kind="stable")]
+        anchors = fill_in(known[:3], known)
         if len(seen.pending):
             process = process.pend(seen.pending)
         acquisition = make_acquisition(
