@@ -186,7 +186,7 @@ class GammaBOSampler(BaseSampler):
         """Propose parameters from the trials so far."""
         self._raise_error_if_multi_objective(study)
         if search_space:
-            trials = study._get_trials(deepcopy=False, use_cache=False)
+            trials = study._get_trials(deepcopy=False, use_cache=True)
             space = history(study, trials).space(trials, search_space)
         else:
             space = self._source.space()
@@ -309,7 +309,7 @@ class GammaBOSampler(BaseSampler):
         Returns:
             It and what else would go well with it; nothing if no finished trial has it.
         """
-        trials = study._get_trials(deepcopy=False, use_cache=False)
+        trials = study._get_trials(deepcopy=False, use_cache=True)
         kept = history(study, trials)
         known = kept.distributions(trials)
         whole = merge(known[name], distribution) if name in known else None
