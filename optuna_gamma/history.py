@@ -144,21 +144,34 @@ class History:
     def __init__(self) -> None:
         self._intersection = IntersectionSearchSpace()
         self._union = Union()
+        self._known: set[int] = set()
         self._space = Space({})
         self._trials: _Trials | None = None
+
+    def distributions(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """Return the parameters that finished trials have, in all of their ranges."""
+        self._look(trials)
+        return self._union.distributions
 
     def search_space(
         self, study: Study, trials: Sequence[FrozenTrial]
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that finished trials have, once any was completed."""
-        common = self._intersection.calculate(study, use_cache=True)
-        return self._union.search_space(trials, common)
+        """Return the parameters of one range that finished trials have, once any was completed."""
+        self._look(trials)
+        return self._union.search_space(self._intersection.calculate(study, use_cache=True))
 
     def space(
         self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
     ) -> Space:
         """Return a search space in which parameters are optional that trials did without."""
-        return Space(search_space, self._union.optional(trials, search_space))
+        self._look(trials)
+        return Space(search_space, self._union.optional(search_space))
+
+    def _look(self, trials: Sequence[FrozenTrial]) -> None:
+        for trial in trials:
+            if trial.state.is_finished() and trial.number not in self._known:
+                self._known.add(trial.number)
+                self._union.add(trial)
 
     def observe(
         self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int

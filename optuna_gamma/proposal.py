@@ -10,7 +10,7 @@ import numpy as np
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
-from optuna_gamma.bo.activity import leading
+from optuna_gamma.bo.activity import fill_in
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
@@ -69,8 +69,8 @@ class Proposer:
         process, fitted = surrogate(
             cube, seen.objective(0), source, last.get(""), self.prior, noise
         )
-        order = np.argsort(-process.location, kind="stable")
-        anchors = process.X[order[:3]] if cube.activity is None else leading(process.X[order])
+        known = process.X[np.argsort(-process.location, kind="stable")]
+        anchors = fill_in(known[:3], known)
         if len(seen.pending):
             process = process.pend(seen.pending)
         acquisition = make_acquisition(

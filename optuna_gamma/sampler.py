@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -24,6 +25,7 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
+from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
@@ -55,6 +57,10 @@ class GammaBOSampler(BaseSampler):
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
+    Parameters may depend on the values of others, as the width of a layer on the number of
+    layers: which there are when is learned from the trials, and what a trial lacks tells it
+    apart from those that have it. Ranges may change from trial to trial.
+
     Hyper-parameters are fitted again when there are 5 %, and two, more trials than at the last
     fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
     thousand and an even choice of the others. So the time of a proposal is bounded.
@@ -74,9 +80,9 @@ class GammaBOSampler(BaseSampler):
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
             categories; the others come from a scrambled Sobol sequence.
-        independent_sampler: Sampler for the parameters that are not in every completed trial,
-            and for those of the first trial, which then is not the middle; not for what source
-            trials suggest. Defaults to drawing them uniformly.
+        independent_sampler: Sampler for the parameters that no finished trial has, and for those
+            of the first trial, which then is not the middle; not for what source trials suggest.
+            Defaults to drawing them uniformly.
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
@@ -87,8 +93,8 @@ class GammaBOSampler(BaseSampler):
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
             where none is left that was completed, all is as without them.
-        warn_independent_sampling: Whether to warn when a parameter is sampled independently
-            after the start-up trials.
+        warn_independent_sampling: Whether to warn when a parameter is sampled without the model
+            after the start-up trials: that is where no finished trial has it.
 
     Raises:
         TypeError: If the source trials are no trials.
@@ -151,7 +157,7 @@ class GammaBOSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that finished trials have, but for single-valued ones."""
+        """Return the parameters of one range that finished trials have, but for single values."""
         self._raise_error_if_multi_objective(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         return without_single(history(study, trials).search_space(study, trials))
@@ -162,7 +168,7 @@ class GammaBOSampler(BaseSampler):
         """Propose parameters from the trials so far."""
         self._raise_error_if_multi_objective(study)
         if search_space:
-            trials = study._get_trials(deepcopy=False, use_cache=False)
+            trials = study._get_trials(deepcopy=False, use_cache=True)
             space = history(study, trials).space(trials, search_space)
         else:
             space = self._source.space()
@@ -174,10 +180,11 @@ class GammaBOSampler(BaseSampler):
                 name: self._draw(study, trial, name, kind, in_middle=True)
                 for name, kind in search_space.items()
             }
-        fixed = {}
+        allowed = {}
         if space.optional:
             fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        params = space.decode(self._point(study, trial, space, source, fixed))
+            allowed = {name: [value] for name, value in fixed.items()}
+        params = space.decode(self._point(study, trial, space, source, allowed))
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -243,17 +250,17 @@ class GammaBOSampler(BaseSampler):
         trial: FrozenTrial,
         space: Space,
         source: Column | None,
-        fixed: Mapping[str, Any],
+        allowed: Mapping[str, Sequence[Any]],
         asked: str = "",
     ) -> Array:
-        """Return the next point of a space, (d,), given the values of some parameters.
+        """Return the next point of a space, (d,).
 
         Args:
             study: The study.
             trial: The trial that is to have the point.
             space: The space.
             source: Source trials, if any.
-            fixed: Values that the trial has already.
+            allowed: Values that parameters may have, where these are not all of their range.
             asked: The parameter that is asked for, if it is not the whole point.
         """
         trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -268,7 +275,7 @@ class GammaBOSampler(BaseSampler):
         with np.errstate(all="ignore"):
             last = read_fits(trials, trial.number, space)
             X = seen.X if source is None else np.concatenate([source.X, seen.X])
-            cube = conditional_cube(space, X, is_complete, fixed, asked)
+            cube = conditional_cube(space, X, is_complete, allowed, {*trial.params, asked})
             x, fits = self._proposer(cube, seen, source, last, rng)
         if not asked:
             write_fits(study, trial, fits)
@@ -282,14 +289,22 @@ class GammaBOSampler(BaseSampler):
         Returns:
             It and what else would go well with it; nothing if no finished trial has it.
         """
-        trials = study._get_trials(deepcopy=False, use_cache=False)
+        trials = study._get_trials(deepcopy=False, use_cache=True)
         kept = history(study, trials)
-        known = kept.search_space(study, trials)
-        if name not in known or merge(known[name], distribution) is None:
+        known = kept.distributions(trials)
+        whole = merge(known[name], distribution) if name in known else None
+        if whole is None:
             return {}
-        space = kept.space(trials, without_single({**known, name: distribution}))
+        space = kept.space(trials, without_single({**known, name: whole}))
+        allowed = {n: [value] for n, value in trial.params.items()}
+        if whole != distribution:
+            allowed[name] = values(distribution)
         source = self._source.observe(space, study.direction)
-        return space.decode(self._point(study, trial, space, source, trial.params, name))
+        params = space.decode(self._point(study, trial, space, source, allowed, name))
+        if isinstance(distribution, FloatDistribution):
+            # Of a range that was merged, values may differ in their last digit.
+            params[name] = min(max(params[name], distribution.low), distribution.high)
+        return params
 
     def _draw(
         self,

@@ -48,9 +48,11 @@ class SourceTrials:
     def space(self) -> Space:
         """Return the parameters that they have, but for single-valued ones."""
         union = Union()
+        for trial in self._trials:
+            union.add(trial)
         common = intersection_search_space(self._trials)
-        search_space = without_single(union.search_space(self._trials, common))
-        return Space(search_space, union.optional(self._trials, search_space))
+        search_space = without_single(union.search_space(common))
+        return Space(search_space, union.optional(search_space))
 
     def has_completed_in(self, space: Space) -> bool:
         """Tell whether any completed one lies in a space."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
-import logging
 import math
 from typing import Any
 import warnings
@@ -247,23 +246,6 @@ def test_direction() -> None:
         study = optuna.create_study(direction=direction, sampler=GammaBOSampler(seed=0))
         study.optimize(lambda t, s=sign: s * (t.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=12)
         assert study.best_params["x"] == pytest.approx(0.3, abs=0.02)
-
-
-def test_independent_parameters_warn_as_in_optuna(caplog: pytest.LogCaptureFixture) -> None:
-    def objective(trial: optuna.Trial) -> float:
-        x = trial.suggest_float("x", 0, 1)
-        return x if trial.number % 2 else x + trial.suggest_float("extra", 0, 1)
-
-    for silent in (False, True):
-        caplog.clear()
-        study = optuna.create_study(
-            sampler=GammaBOSampler(seed=0, warn_independent_sampling=not silent)
-        )
-        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
-            study.optimize(objective, n_trials=12)
-        messages = [r.getMessage() for r in caplog.records if "extra" in r.getMessage()]
-        assert bool(messages) is not silent
-        assert not silent or not messages
 
 
 def test_independent_sampler_is_used() -> None:

@@ -56,7 +56,10 @@ def own_version() -> str:
     """Hash the sources that our proposals depend on, as they are when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
-    names = ("sampler", "proposal", "fits", "surrogate", "source", "history", "space")
+    names = (
+        *("sampler", "proposal", "fits", "surrogate", "source", "history"),
+        *("conditional", "space"),
+    )
     sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()
     for source in sources:
@@ -82,6 +85,11 @@ def _cmaes(setting: Setting) -> BaseSampler:
     kinds = [d for d in setting.space.values() if not isinstance(d, CategoricalDistribution)]
     has_steps = any(not isinstance(d, FloatDistribution) or d.step is not None for d in kinds)
     return CmaEsSampler(seed=setting.seed, with_margin=has_steps, warn_independent_sampling=False)
+
+
+def _tpe_group(setting: Setting) -> BaseSampler:
+    # Parameters that depend on each other are sampled together where they are found together.
+    return TPESampler(seed=setting.seed, group=True)
 
 
 def _qmc(setting: Setting) -> BaseSampler:
@@ -111,6 +119,7 @@ CONTENDERS: dict[str, Contender] = {
         packages("optuna", "torch"),
     ),
     "tpe": Contender(lambda setting: TPESampler(seed=setting.seed), packages("optuna")),
+    "tpe-group": Contender(_tpe_group, packages("optuna")),
     "cmaes": Contender(_cmaes, packages("optuna", "cmaes")),
     "qmc": Contender(_qmc, packages("optuna")),
     "random": Contender(lambda setting: RandomSampler(seed=setting.seed), packages("optuna")),

@@ -8,7 +8,9 @@ import hashlib
 from typing import Any
 from typing import NamedTuple
 from typing import Protocol
+from typing import runtime_checkable
 
+import optuna
 from optuna.distributions import BaseDistribution
 
 
@@ -67,6 +69,18 @@ class Problem(Protocol):
 
         Returns:
             What evaluates the run's trials, one after the other.
+        """
+
+
+@runtime_checkable
+class DefineByRun(Problem, Protocol):
+    """A problem whose parameters depend on the values of others."""
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Ask a trial for the parameters that it has; returns them as :data:`Evaluate` takes them.
+
+        Args:
+            trial: The trial.
         """
 
 

@@ -23,6 +23,9 @@ from optuna_gamma.bo.kernel import BoolArray
 ABSENT = -1.0
 """What an inactive coordinate is to a tree: below all values, and a category of its own."""
 
+_MAX_DEPTH = 8
+"""Where more would be needed, whether there is a parameter is rather a matter of chance."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -78,13 +81,11 @@ class Activity:
             upon others.
         trees: A tree for each group.
         forced: Coordinates that are active in any case, (d,).
-        mean: Mean number of active coordinates of the points seen.
     """
 
     groups: tuple[NDArray[np.intp], ...]
     trees: tuple[Node, ...]
     forced: BoolArray
-    mean: float
 
     def __call__(self, x: Array) -> Array:
         """Return points (m, d) with NaN where a coordinate is inactive."""
@@ -118,7 +119,8 @@ def learn(X: Array, weights: Array, is_categorical: BoolArray, is_discrete: Bool
         is_discrete: Which are categorical or ordinal, (d,).
 
     Reference:
-        J. R. Quinlan, "Induction of Decision Trees", 1986.
+        L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and Regression
+        Trees", 1984.
     """
     present = ~np.isnan(X)
     patterns, group_of = np.unique(present, axis=1, return_inverse=True)
@@ -128,19 +130,18 @@ def learn(X: Array, weights: Array, is_categorical: BoolArray, is_discrete: Bool
         key=lambda g: (-int(patterns[:, g].sum()), patterns[:, g].tolist()),
     )
     points = np.where(present, X, ABSENT)
-    allowed = list(np.flatnonzero(present.all(axis=0)))
+    allowed = np.flatnonzero(present.all(axis=0)).tolist()
     groups, trees = [], []
     for g in order:
         columns = np.flatnonzero(group_of == g)
         ranked = sorted(allowed, key=lambda j: (not is_categorical[j], not is_discrete[j], j))
         trees.append(_grow(points, patterns[:, g], weights, ranked, is_categorical, is_discrete))
         groups.append(columns)
-        allowed.extend(columns)
+        allowed.extend(columns.tolist())
     return Activity(
         groups=tuple(groups),
         trees=tuple(trees),
         forced=np.zeros(X.shape[1], dtype=np.bool_),
-        mean=float(present.sum(axis=1).mean()),
     )
 
 
@@ -151,6 +152,7 @@ def _grow(
     ranked: Sequence[int],
     is_categorical: BoolArray,
     is_discrete: BoolArray,
+    depth: int = 0,
 ) -> Node:
     """Grow a tree that tells where a group is active.
 
@@ -161,21 +163,21 @@ def _grow(
         ranked: Coordinates that may decide, the preferred ones first.
         is_categorical: Which coordinates are categorical, (d,).
         is_discrete: Which are categorical or ordinal, (d,).
+        depth: Number of nodes above.
     """
     share = float(weights @ active / weights.sum())
-    if active.all() or not active.any():
+    if active.all() or not active.any() or depth == _MAX_DEPTH:
         return Node(share)
-    least, chosen = _entropy(weights, active) * (1.0 - 1e-9), None
+    total = float(weights.sum())
+    least, chosen = share * (1.0 - share) * total, None
     for j in ranked:
         if chosen is not None and not is_discrete[j]:
             break
         candidate = (_by_category if is_categorical[j] else _by_threshold)(
             x[:, j], active, weights
         )
-        if candidate is not None and candidate[0] < least * (1.0 - 1e-9):
+        if candidate is not None and candidate[0] < least - 1e-9 * total:
             least, chosen = candidate[0], (j, candidate[1])
-            if least <= 1e-12:
-                break
     if chosen is None:
         return Node(share)
     j, threshold = chosen
@@ -185,65 +187,54 @@ def _grow(
     else:
         values, parts = (), [x[:, j] <= threshold, x[:, j] > threshold]
     children = tuple(
-        _grow(x[part], active[part], weights[part], ranked, is_categorical, is_discrete)
+        _grow(x[part], active[part], weights[part], ranked, is_categorical, is_discrete, depth + 1)
         for part in parts
     )
     return Node(share, j, threshold, values, children)
 
 
-def _entropy(weights: Array, active: BoolArray) -> float:
-    """Compute the entropy of a group's activity, times the weight of the points."""
-    total, yes = float(weights.sum()), float(weights @ active)
-    return float(_entropies(np.array([total]), np.array([yes]))[0])
-
-
-def _entropies(total: Array, yes: Array) -> Array:
-    p = yes / np.maximum(total, 1e-300)
-    q = 1.0 - p
-    entropies: Array = -total * (
-        p * np.log(np.maximum(p, 1e-300)) + q * np.log(np.maximum(q, 1e-300))
-    )
-    return entropies
+def _impurity(total: Array, yes: Array) -> Array:
+    """Compute Gini's impurity of parts, times their weight, of the weight of what is active."""
+    impurities: Array = yes * (total - yes) / total
+    return impurities
 
 
 def _by_category(value: Array, active: BoolArray, weights: Array) -> tuple[float, float] | None:
-    """Return the entropy that is left when each category goes its way, and NaN."""
+    """Return the impurity that is left when each category goes its way, and NaN."""
     categories, index = np.unique(value, return_inverse=True)
     if len(categories) < 2:
         return None
-    total = np.bincount(index, weights)
-    yes = np.bincount(index, weights * active)
-    return float(_entropies(total, yes).sum()), np.nan
+    total, yes = _sums(index, weights), _sums(index, weights * active)
+    return float(_impurity(total, yes).sum()), np.nan
 
 
 def _by_threshold(value: Array, active: BoolArray, weights: Array) -> tuple[float, float] | None:
-    """Return the entropy that the best threshold leaves, and the threshold."""
+    """Return the impurity that the best threshold leaves, and the threshold."""
     values, index = np.unique(value, return_inverse=True)
     if len(values) < 2:
         return None
-    total = np.cumsum(np.bincount(index, weights))
-    yes = np.cumsum(np.bincount(index, weights * active))
-    left = _entropies(total[:-1], yes[:-1]) + _entropies(
-        total[-1] - total[:-1], yes[-1] - yes[:-1]
-    )
+    total, yes = _sums(index, weights).cumsum(), _sums(index, weights * active).cumsum()
+    below = _impurity(total[:-1], yes[:-1])
+    left = below + _impurity(total[-1] - total[:-1], yes[-1] - yes[:-1])
     best = int(np.argmin(left))
     return float(left[best]), 0.5 * float(values[best] + values[best + 1])
 
 
-def leading(X: Array) -> Array:
-    """Choose points to search around, inactive coordinates filled in.
+def _sums(index: NDArray[np.intp], weights: Array) -> Array:
+    return np.bincount(index, weights).astype(np.float64)
+
+
+def fill_in(points: Array, X: Array) -> Array:
+    """Give the inactive coordinates of points the values that they have where they are active.
 
     Args:
-        X: Points, the best first, NaN where inactive, (n, d).
+        points: Points, NaN where inactive, (m, d).
+        X: Known points, the best first, (n, d).
 
     Returns:
-        The best three, and the best of each kind of points that have other coordinates, up to
-        six in all, (a, d). What is inactive there is as it is at the best point that has it.
+        The points, what is inactive as it is at the best known point that has it, or zero, (m, d).
     """
     present = ~np.isnan(X)
-    _, first = np.unique(present, axis=0, return_index=True)
-    chosen = list(dict.fromkeys([*range(min(3, len(X))), *sorted(first.tolist())]))[:6]
-    known = present.argmax(axis=0)
-    best = np.where(present.any(axis=0), X[known, np.arange(X.shape[1])], 0.0)
-    leaders: Array = np.where(present[chosen], X[chosen], best)
-    return leaders
+    best = X[present.argmax(axis=0), np.arange(X.shape[1])]
+    filled: Array = np.where(np.isnan(points), np.nan_to_num(best), points)
+    return filled

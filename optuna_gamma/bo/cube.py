@@ -44,11 +44,6 @@ class Cube:
         return len(self.grids)
 
     @property
-    def active_dim(self) -> float:
-        """Number of coordinates that a point has, on average."""
-        return self.dim if self.activity is None else self.activity.mean
-
-    @property
     def size(self) -> float:
         """Number of points; infinite with a continuous coordinate."""
         return sum(map(_size, self._branches()))

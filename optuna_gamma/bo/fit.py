@@ -90,7 +90,7 @@ def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> 
     is_discrete = np.array([grid is not None for grid in cube.grids])
     return Model(
         length_scale=LogNormal(
-            np.log(np.where(is_discrete, 0.4, 0.125)) + 0.5 * math.log(cube.active_dim),
+            np.log(np.where(is_discrete, 0.4, 0.125)) + 0.5 * math.log(cube.dim),
             np.where(is_discrete, 1.0, 0.7),
         ),
         noise=LogNormal(math.log(1e-4), 2.0) if noise is None else noise,

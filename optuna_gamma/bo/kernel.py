@@ -102,8 +102,8 @@ def squared_differences(
         (d, P).
     """
     X, across = fill(X, is_categorical)
-    D2 = (X[first] - X[second]).T ** 2
-    D2 = np.where(is_categorical[:, None], D2 != 0.0, D2)
+    squared = (X[first] - X[second]).T ** 2
+    D2: Array = np.where(is_categorical[:, None], squared != 0.0, squared)
     if across is not None:
         D2 += (across[first] - across[second]).T ** 2
     return D2

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from benchmarks.samplers.problem import Problem
 from benchmarks.samplers.suites import bbob
 from benchmarks.samplers.suites import coco
+from benchmarks.samplers.suites import conditional
 from benchmarks.samplers.suites import outliers
 from benchmarks.samplers.suites import tables
 from benchmarks.samplers.suites import tasks
@@ -21,6 +22,8 @@ SUITES: dict[str, Callable[[Sequence[int], Sequence[int]], list[Problem]]] = {
     "hpobench": tables.problems,
     "sklearn": tasks.problems,
     "outliers": outliers.problems,
+    "conditional": conditional.problems,
+    "conditional-other": conditional.other_problems,
 }
 """From dimensions and instances to problems. Tables and tasks have neither to choose from."""
 
