@@ -1,8 +1,8 @@
 """What a study has seen so far, as the model wants it: each trial is transformed once.
 
-n: Number of finished trials that have all parameters of the space.
+n: Number of finished trials that have all parameters of the space, each in its range.
 d: Number of parameters.
-k: Number of running trials that have them.
+k: Number of running trials that have them, or will.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.pending import params_in
 from optuna_gamma.space import Space
 
 
@@ -67,19 +68,18 @@ class _Trials:
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
         rows = self._rows[: len(trials)]
-        names = self._space.distributions.keys()
         running = []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
             if i == number or trial.state == TrialState.WAITING:
                 continue
-            has_params = names <= trial.params.keys()
+            params = params_in(trial, self._space)
             if trial.state == TrialState.RUNNING:
-                if has_params:
-                    running.append(trial)
-            elif has_params:
+                if params is not None:
+                    running.append(params)
+            elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
-                point = self._space.encode([trial.params])[0]
+                point = self._space.encode([params])[0]
                 kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
                 rows[i] = (point, self._value(trial), kind)
             else:
@@ -90,7 +90,7 @@ class _Trials:
             values=rows["value"][usable],
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
-            pending=self._space.encode([trial.params for trial in running]),
+            pending=self._space.encode(running),
         )
 
     def _value(self, trial: FrozenTrial) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import copy
 import hashlib
 import logging
+import math
 from typing import Any
 from typing import get_args
-import warnings
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -16,7 +16,6 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
-from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import make_acquisition
@@ -25,9 +24,12 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
 from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.startup import startup_point
 from optuna_gamma.bo.transform import resolution
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
+from optuna_gamma.pending import MAX_ATTR_LENGTH
+from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
@@ -46,9 +48,13 @@ THETA_KEY = "gamma:theta"
 SUGGESTED_KEY = "gamma:suggested"
 """Trial system attribute: what source trials suggest before the study's own space is known."""
 
-_MAX_ATTR_LENGTH = 2045
+EXHAUSTED_KEY = "gamma:exhausted"
+"""Study system attribute: whether it was said that all points of its space are taken."""
 
 _DETERMINISTIC_NOISE = 1e-6
+
+_DRAWS = 64
+"""How often a parameter of a finite space is drawn at most, until it completes no known trial."""
 
 _FEW, _FEW_ROUNDS = 20, 7
 """With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
@@ -179,12 +185,24 @@ class GammaBOSampler(BaseSampler):
         if not space.distributions:
             return {}
         source = self._source.observe(space, study.direction)
-        if trial.number == 1 and source is not None:
-            return {
-                name: self._draw(study, trial, name, kind, in_middle=True)
-                for name, kind in search_space.items()
-            }
-        params = space.decode(self._point(study, trial, space, source))
+        is_second = trial.number == 1 and source is not None
+        if is_second and not search_space:
+            return {}
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        seen = history(study, trials).observe(study, trials, space, trial.number)
+
+        def propose(seen: Observations) -> Array:
+            if is_second:
+                middle = self._middle(study, trial, space)
+                if space.cube.free(middle, self._taken(seen)).all():
+                    x: Array = middle[0]
+                    return x
+            return self._point(study, trial, space, trials, seen, source)
+
+        x = settle(study, trial, space, seen, propose)
+        if not space.cube.free(x[None], self._taken(seen)).all():
+            _say_exhausted(study)
+        params = space.decode(x)
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -222,8 +240,10 @@ class GammaBOSampler(BaseSampler):
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
             )
-        in_middle = self._is_first_without_source(trial, space)
-        return self._draw(study, trial, param_name, param_distribution, in_middle)
+        if self._is_first_without_source(trial, space):
+            one = Space({param_name: param_distribution})
+            return one.decode(self._middle(study, trial, one)[0])[param_name]
+        return self._draw(study, trial, param_name, param_distribution, space.cube.size)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""
@@ -242,24 +262,48 @@ class GammaBOSampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
 
     def _point(
-        self, study: Study, trial: FrozenTrial, space: Space, source: Observations | None
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Space,
+        trials: Sequence[FrozenTrial],
+        seen: Observations,
+        source: Observations | None,
     ) -> Array:
         """Return the next point of a space, (d,)."""
-        trials = study._get_trials(deepcopy=False, use_cache=False)
-        seen = history(study, trials).observe(study, trials, space, trial.number)
         is_complete = seen.is_complete
         if source is not None:
             is_complete = np.append(source.is_complete, is_complete)
         if not is_complete.any() or len(is_complete) < self._n_startup_trials:
-            return self._startup_point(study, trial, space)
+            return self._startup_point(study, trial, space, seen)
 
         rng = self._rng(study, trial.number, "relative")
-        with np.errstate(all="ignore"):
-            last = _last_fit(trials, trial, space)
-            x, fitted = self._propose(space.cube, seen, source, last, rng)
-        if len(encoded := fitted.to_json()) <= _MAX_ATTR_LENGTH:
+        try:
+            with np.errstate(all="ignore"):
+                last = _last_fit(trials, trial, space)
+                x, fitted = self._propose(space.cube, seen, source, last, rng)
+        except np.linalg.LinAlgError as error:
+            _logger.debug("There is no model, a start-up point is proposed: %s", error)
+            return self._startup_point(study, trial, space, seen)
+        if len(encoded := fitted.to_json()) <= MAX_ATTR_LENGTH:
             study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
         return x
+
+    def _taken(self, seen: Observations) -> Array:
+        """Return the points that are not to be proposed, (t, d)."""
+        if self._deterministic_objective is False:
+            return seen.pending
+        return np.concatenate([seen.X, seen.pending])
+
+    def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
+        """Return the middle of a space, with random categories, (1, d)."""
+        cube = space.cube
+        drawn = [[self._rng(study, trial.number, n).random() for n in space.distributions]]
+        return np.where(
+            cube.is_categorical,
+            cube.from_unit(np.array(drawn)),
+            cube.snap(np.full((1, cube.dim), 0.5)),
+        )
 
     def _draw(
         self,
@@ -267,16 +311,25 @@ class GammaBOSampler(BaseSampler):
         trial: FrozenTrial,
         name: str,
         distribution: BaseDistribution,
-        in_middle: bool,
+        size: float,
     ) -> Any:
-        """Draw one parameter uniformly, or take its middle if it has one."""
+        """Draw one parameter uniformly; in a space of finite size one that completes no known."""
         space = Space({name: distribution})
-        cube = space.cube
-        if in_middle and not cube.is_categorical.any():
-            x = cube.snap(np.full((1, 1), 0.5))
-        else:
-            x = cube.from_unit(self._rng(study, trial.number, name).random((1, 1)))
-        return space.decode(x[0])[name]
+        rng = self._rng(study, trial.number, name)
+        value = space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[name]
+        if self._deterministic_objective is False or math.isinf(size):
+            return value
+        names = {*trial.params, name}
+        known = [
+            t.params
+            for t in study._get_trials(deepcopy=False, use_cache=False)
+            if t.number != trial.number and t.params.keys() == names
+        ]
+        for x in space.cube.from_unit(rng.random((_DRAWS, 1))):
+            if {**trial.params, name: value} not in known:
+                break
+            value = space.decode(x)[name]
+        return value
 
     def _is_first_without_source(self, trial: FrozenTrial, space: Space) -> bool:
         """Tell whether a trial is the first that source trials in a space suggest nothing for."""
@@ -301,25 +354,21 @@ class GammaBOSampler(BaseSampler):
         acquisition = make_acquisition(
             self._acquisition, process, self._prior, resolution(process.y)
         )
-        taken = seen.pending
-        if self._deterministic_objective is not False:
-            taken = np.concatenate([seen.X, seen.pending])
         rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
-        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
-        if x is None:
-            _logger.debug("All points of the search space were tried; one is repeated.")
-            x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
-            assert x is not None
+        for taken in (self._taken(seen), seen.pending, np.empty((0, cube.dim))):
+            x = maximize(acquisition, cube, anchors, taken, rng, rounds)
+            if x is not None:
+                break
+            rounds = ROUNDS
+        assert x is not None
         return x, fitted
 
-    def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
-        rng = self._rng(study, "startup")
-        with warnings.catch_warnings():
-            # Only powers of two are balanced, but any number of start-up trials is legal.
-            warnings.simplefilter("ignore", UserWarning)
-            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).random(trial.number + 1)
-            point: Array = space.cube.from_unit(sobol[-1:])[0]
-        return point
+    def _startup_point(
+        self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
+    ) -> Array:
+        sequence = self._rng(study, "startup")
+        rng = self._rng(study, trial.number, "startup")
+        return startup_point(space.cube, trial.number, self._taken(seen), sequence, rng)
 
     def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:
         seed = self._seed if self._seed is not None else _shared_seed(study)
@@ -351,6 +400,17 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
+
+
+def _say_exhausted(study: Study) -> None:
+    """Warn, once a study, that points are proposed again."""
+    storage, study_id = study._storage, study._study_id
+    if not storage.get_study_system_attrs(study_id).get(EXHAUSTED_KEY):
+        storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
+        _logger.warning(
+            "All points of the search space were evaluated, or are being evaluated. From now on "
+            "`GammaBOSampler` proposes the most promising of them again."
+        )
 
 
 def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial, space: Space) -> Fitted | None:

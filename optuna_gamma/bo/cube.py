@@ -14,6 +14,10 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 
 
+ENUMERABLE = 2048
+"""Finite cubes up to this size are searched point by point."""
+
+
 @dataclass(frozen=True)
 class Cube:
     """What each coordinate of a point may be.
@@ -62,6 +66,12 @@ class Cube:
                 middles = 0.5 * (grid[1:] + grid[:-1])
                 x[:, j] = grid[np.searchsorted(middles, x[:, j])]
         return x
+
+    def free(self, points: Array, taken: Array) -> BoolArray:
+        """Tell which points (m, d) are none of the taken ones (t, d)."""
+        # Encoded with others or by itself, a point may differ in its last digit.
+        keys = {row.tobytes() for row in self.snap(taken) + 0.0}
+        return np.array([row.tobytes() not in keys for row in points + 0.0], dtype=np.bool_)
 
 
 @lru_cache(maxsize=64)
