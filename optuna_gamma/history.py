@@ -39,6 +39,7 @@ class Observations:
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
+        running: Their numbers, (k,).
     """
 
     X: Array
@@ -46,6 +47,7 @@ class Observations:
     numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
+    running: NDArray[np.intp]
 
 
 _OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
@@ -68,7 +70,7 @@ class _Trials:
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
         rows = self._rows[: len(trials)]
-        running = []
+        pending, running = [], []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
             if i == number or trial.state == TrialState.WAITING:
@@ -76,7 +78,8 @@ class _Trials:
             params = params_in(trial, self._space)
             if trial.state == TrialState.RUNNING:
                 if params is not None:
-                    running.append(params)
+                    pending.append(params)
+                    running.append(i)
             elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
                 point = self._space.encode([params])[0]
@@ -90,7 +93,8 @@ class _Trials:
             values=rows["value"][usable],
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
-            pending=self._space.encode(running),
+            pending=self._space.encode(pending),
+            running=np.array(running, dtype=np.intp),
         )
 
     def _value(self, trial: FrozenTrial) -> float:

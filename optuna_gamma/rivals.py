@@ -1,7 +1,8 @@
 """Proposals that several workers make at the same moment.
 
 What another worker proposes can be seen once it is written, and so only after one's own. Who then
-sees another at the same point goes elsewhere.
+sees another at the same point goes elsewhere. Of two at one point the one who wrote later sees the
+other, so that not both can stay.
 """
 
 from __future__ import annotations
@@ -10,79 +11,69 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from optuna.study import Study
-from optuna.trial import FrozenTrial
-from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.history import Observations
-from optuna_gamma.pending import params_in
-from optuna_gamma.pending import share
-from optuna_gamma.space import Space
 
 
 CLOSE = 1e-3
 """Points that differ by no more in any coordinate of the cube are one."""
 
 _SAME = 1e-9
-"""Points seen twice differ by no more: encoded with others, the last digit may be another."""
+"""A point seen twice differs by no more: encoded with others, its last digit may be another."""
 
-_MOST_MOVES = 3
+_MOST_MOVES = 8
 
 
 def settle(
-    study: Study,
-    trial: FrozenTrial,
-    space: Space,
-    seen: Observations,
+    look: Callable[[], Observations],
     propose: Callable[[Observations], Array],
-) -> Array:
-    """Propose a point that no other worker proposes at the same moment, and share it.
+    share: Callable[[Array], None],
+    number: int,
+) -> tuple[Array, Observations]:
+    """Propose a point that no other worker proposes at the same moment.
 
-    Of several workers at one point each that sees the others moves; not all may. So that those who
-    do part, each passes over as many points as there are trials of lower numbers among them.
+    So that workers who all see each other part, each passes over as many points as there are
+    trials of lower numbers at its own.
 
     Args:
-        study: The study.
-        trial: The trial that is being sampled.
-        space: Its space.
-        seen: What the study has seen.
+        look: Returns what the study has seen by now, without the trial that is being sampled.
         propose: From what was seen to the next point, (d,).
+        share: Shows a point to the others.
+        number: Number of the trial.
 
     Returns:
-        The point, (d,). After :data:`_MOST_MOVES` moves others are put up with.
+        The point, (d,), shared, and what had been seen when it was proposed. After
+        :data:`_MOST_MOVES` moves others are put up with.
     """
+    seen = look()
     x = propose(seen)
+    share(x)
     for _ in range(_MOST_MOVES):
-        share(study, trial, space, space.decode(x))
-        numbers, points = _others(study, trial, space)
-        is_new = np.array([not _near(seen.pending, p, _SAME).any() for p in points], dtype=bool)
-        is_rival = _near(points, x, CLOSE) & is_new
-        if not is_rival.any():
-            return x
-        seen = _pend(seen, points[is_new])
-        guess = seen
-        for _ in range(1 + np.count_nonzero(numbers[is_rival] < trial.number)):
-            x = propose(guess)
-            guess = _pend(guess, x[None])
-    share(study, trial, space, space.decode(x))
-    return x
+        now = look()
+        is_rival = _near(now.pending, x, CLOSE) & _unknown(now.pending, seen)
+        has_ended = ~np.isin(now.numbers, seen.numbers)
+        ended = now.X[has_ended]
+        if not is_rival.any() and not (_near(ended, x, CLOSE) & _unknown(ended, seen)).any():
+            break
+        seen = now
+        for _ in range(1 + np.count_nonzero(now.running[is_rival] < number)):
+            x = propose(now)
+            now = replace(
+                now,
+                pending=np.concatenate([now.pending, x[None]]),
+                running=np.append(now.running, number),
+            )
+        share(x)
+    return x, seen
 
 
-def _others(study: Study, trial: FrozenTrial, space: Space) -> tuple[Array, Array]:
-    """Return numbers and points of all other running trials, (k,) and (k, d)."""
-    states = (TrialState.RUNNING,)
-    running = study._get_trials(deepcopy=False, states=states, use_cache=False)
-    known = {t.number: params_in(t, space) for t in running if t.number != trial.number}
-    points = {number: params for number, params in known.items() if params is not None}
-    return np.array(list(points), dtype=np.float64), space.encode(list(points.values()))
+def _unknown(points: Array, seen: Observations) -> BoolArray:
+    """Tell which points (k, d) were not pending before, (k,)."""
+    return np.array([not _near(seen.pending, p, _SAME).any() for p in points], dtype=np.bool_)
 
 
 def _near(points: Array, x: Array, tolerance: float) -> BoolArray:
     near: BoolArray = np.logical_and.reduce(np.abs(points - x) <= tolerance, axis=1)
     return near
-
-
-def _pend(seen: Observations, points: Array) -> Observations:
-    return replace(seen, pending=np.concatenate([seen.pending, points]))

@@ -29,6 +29,7 @@ from optuna_gamma.bo.transform import resolution
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.pending import MAX_ATTR_LENGTH
+from optuna_gamma.pending import share
 from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
@@ -188,8 +189,10 @@ class GammaBOSampler(BaseSampler):
         is_second = trial.number == 1 and source is not None
         if is_second and not search_space:
             return {}
-        trials = study._get_trials(deepcopy=False, use_cache=False)
-        seen = history(study, trials).observe(study, trials, space, trial.number)
+
+        def look() -> Observations:
+            trials = study._get_trials(deepcopy=False, use_cache=False)
+            return history(study, trials).observe(study, trials, space, trial.number)
 
         def propose(seen: Observations) -> Array:
             if is_second:
@@ -197,9 +200,14 @@ class GammaBOSampler(BaseSampler):
                 if space.cube.free(middle, self._taken(seen)).all():
                     x: Array = middle[0]
                     return x
-            return self._point(study, trial, space, trials, seen, source)
+            return self._point(study, trial, space, seen, source)
 
-        x = settle(study, trial, space, seen, propose)
+        x, seen = settle(
+            look,
+            propose,
+            lambda x: share(study, trial, space, space.decode(x)),
+            trial.number,
+        )
         if not space.cube.free(x[None], self._taken(seen)).all():
             _say_exhausted(study)
         params = space.decode(x)
@@ -266,7 +274,6 @@ class GammaBOSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,
         space: Space,
-        trials: Sequence[FrozenTrial],
         seen: Observations,
         source: Observations | None,
     ) -> Array:
@@ -280,7 +287,7 @@ class GammaBOSampler(BaseSampler):
         rng = self._rng(study, trial.number, "relative")
         try:
             with np.errstate(all="ignore"):
-                last = _last_fit(trials, trial, space)
+                last = _last_fit(study, trial, space)
                 x, fitted = self._propose(space.cube, seen, source, last, rng)
         except np.linalg.LinAlgError as error:
             _logger.debug("There is no model, a start-up point is proposed: %s", error)
@@ -413,9 +420,10 @@ def _say_exhausted(study: Study) -> None:
         )
 
 
-def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial, space: Space) -> Fitted | None:
+def _last_fit(study: Study, trial: FrozenTrial, space: Space) -> Fitted | None:
     """Return what was written with the newest finished trial before this one that has any."""
     names = space.distributions.keys()
+    trials = study._get_trials(deepcopy=False, use_cache=False)
     for t in reversed(trials[: trial.number]):
         if t.state.is_finished() and (encoded := t.system_attrs.get(THETA_KEY)):
             suggested = t.system_attrs.get(SUGGESTED_KEY)
