@@ -92,6 +92,16 @@ def ablation(
 
 
 @app.command()
+def fuzz(
+    n: Annotated[int, typer.Option(help="Number of studies.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="What they are drawn from.", min=0)] = 0,
+    out: OutOption = RESULTS,
+) -> None:
+    """Ask for trials in random studies of every kind, none of which may fail."""
+    _late("benchmarks.fuzz.run").main(n, seed, out)
+
+
+@app.command()
 def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Time a proposal, beside GPSampler in the same process."""
     overhead_.run(preset, out)

@@ -208,7 +208,8 @@ class GammaBOSampler(BaseSampler):
             lambda x: share(study, trial, space, space.decode(x)),
             trial.number,
         )
-        if not space.cube.free(x[None], self._taken(seen)).all():
+        is_free = space.cube.free(x[None], self._taken(seen)).all()
+        if not is_free and self._deterministic_objective is not False:
             _say_exhausted(study)
         params = space.decode(x)
         if search_space:

@@ -12,6 +12,9 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.samplers import PartialFixedSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -24,8 +27,14 @@ OTHER_STATES = (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialSta
 MAX_ATTR_LENGTH = 2045
 
 
-def check(case: RandomStudy) -> int:
-    """Run a study as it is described; return the number of trials that were proposed.
+def check(case: RandomStudy) -> optuna.Study:
+    """Run a study as it is described.
+
+    Args:
+        case: The description.
+
+    Returns:
+        The study; its last trials are those that were asked for.
 
     Raises:
         AssertionError: If a parameter is not what its distribution allows.
@@ -35,13 +44,21 @@ def check(case: RandomStudy) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", module=r"optuna\.")
+        warnings.simplefilter("ignore", ExperimentalWarning)
         source = _history(case, case.n_source, rng)
         sampler = GammaBOSampler(source_trials=source, **case.sampler)
-        study = optuna.create_study(direction=case.direction, sampler=sampler)
+        study = optuna.create_study(direction=case.direction, sampler=_wrapped(sampler, case, rng))
         study.add_trials(_history(case, case.n_trials, rng))
         for _ in range(case.n_asked):
             _ask(study, case, rng)
-    return case.n_asked
+    return study
+
+
+def _wrapped(sampler: BaseSampler, case: RandomStudy, rng: np.random.Generator) -> BaseSampler:
+    if not case.is_partially_fixed:
+        return sampler
+    parameter = case.parameters[0]
+    return PartialFixedSampler({parameter.name: _draw(parameter.distributions[0], rng)}, sampler)
 
 
 def _ask(study: optuna.Study, case: RandomStudy, rng: np.random.Generator) -> None:
@@ -54,8 +71,9 @@ def _ask(study: optuna.Study, case: RandomStudy, rng: np.random.Generator) -> No
             continue
         distribution = _any(parameter.distributions, rng)
         value = trial._suggest(parameter.name, distribution)
-        # Optuna takes enqueued values out of range, too.
-        if parameter.name not in enqueued:
+        # Optuna takes enqueued and fixed values out of range, too.
+        is_fixed = case.is_partially_fixed and parameter is case.parameters[0]
+        if parameter.name not in enqueued and not is_fixed:
             assert is_legal(value, distribution), f"{value!r} is not in {distribution}."
         values.append(value)
     for name, attr in study._storage.get_trial_system_attrs(trial._trial_id).items():
@@ -106,8 +124,10 @@ def _history(case: RandomStudy, n: int, rng: np.random.Generator) -> list[Frozen
         enqueued = {}
         if state == TrialState.WAITING:
             enqueued, params, distributions = {"fixed_params": params}, {}, {}
-        elif state == TrialState.RUNNING and rng.random() < 0.5:
-            params, distributions = {}, {}
+        elif state == TrialState.RUNNING:
+            names = list(params)[: int(rng.integers(len(params) + 1))]
+            params = {name: params[name] for name in names}
+            distributions = {name: distributions[name] for name in names}
         reported = {}
         if state == TrialState.PRUNED or rng.random() < 0.2:
             reported = {s: _value(case.values, rng) for s in range(int(rng.integers(4)))}

@@ -56,6 +56,7 @@ class RandomStudy:
         share_other: Share of trials that are not completed: failed, pruned, running, waiting.
         share_repeated: Share of trials at a point that was evaluated before.
         n_asked: Number of trials that are then asked for.
+        is_partially_fixed: Whether its first parameter is fixed, by Optuna's PartialFixedSampler.
         sampler: Arguments of the sampler but for source trials.
         seed: What fills in the trials.
     """
@@ -68,6 +69,7 @@ class RandomStudy:
     share_other: float
     share_repeated: float
     n_asked: int
+    is_partially_fixed: bool
     sampler: dict[str, Any]
     seed: int
 
@@ -156,6 +158,7 @@ def random_studies(draw: st.DrawFn) -> RandomStudy:
         share_other=draw(st.sampled_from([0.0, 0.2, 0.5, 1.0])),
         share_repeated=draw(st.sampled_from([0.0, 0.3, 1.0])),
         n_asked=draw(st.integers(1, 4)),
+        is_partially_fixed=draw(st.sampled_from([False] * 7 + [True])),
         sampler={
             "acquisition": acquisition,
             "seed": draw(st.sampled_from([0, 1, None])),

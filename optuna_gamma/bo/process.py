@@ -39,8 +39,8 @@ _logger = logging.getLogger(__name__)
 JITTER = 1e-9
 """Added to the diagonal of K, relative to the amplitude, so that duplicates do no harm."""
 
-MAX_JITTER = 1.0
-"""What it is raised to at most where K has no Cholesky factor otherwise."""
+JITTERS = tuple(JITTER * 10.0**k for k in range(10))
+"""What it is raised to where K has no Cholesky factor otherwise."""
 
 MIN_VARIANCE = 1e-14
 """Smallest posterior variance, relative to the amplitude: below it is only rounding."""
@@ -301,19 +301,18 @@ def _inverse_cholesky(
         The inverse, and what was added to the diagonal of the amplitude times R, (n,).
 
     Raises:
-        numpy.linalg.LinAlgError: If there is none with :data:`MAX_JITTER` either.
+        numpy.linalg.LinAlgError: If there is none with the largest of :data:`JITTERS` either.
     """
     amplitude, noise = np.exp(theta[-2:])
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
     if task_offset:
         K += np.where(X[:, -1:] == X[:, -1], task_offset, 0.0)
-    jitter = JITTER
-    while jitter <= MAX_JITTER:
+    for jitter in JITTERS:
+        if jitter > JITTERS[0]:
+            _logger.debug("K has no Cholesky factor: the jitter is raised to %.0e.", jitter)
         diagonal: Array = noise + jitter * amplitude + extra
         K.flat[:: len(X) + 1] = amplitude + task_offset + diagonal
         factor, info = lapack.dpotrf(K, lower=1, clean=1)
         if info == 0:
             return lapack.dtrtri(factor, lower=1)[0], diagonal
-        jitter *= 10.0
-        _logger.debug("K has no Cholesky factor: the jitter is raised to %.0e.", jitter)
     raise np.linalg.LinAlgError("K has no Cholesky factor.")
