@@ -108,6 +108,22 @@ def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> N
 
 
 @app.command()
+def parallel(
+    preset: PresetOption = Preset.smoke,
+    samplers: Annotated[
+        str, typer.Option(help="Labels, as 'gamma,gp-3,gp'; the preset's, by default.")
+    ] = "",
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Simulate workers that run at the same time; the same command goes on where it ended."""
+    _late("benchmarks.parallel.run").main(
+        preset, _split(samplers), 0 if report_only else jobs, out
+    )
+
+
+@app.command()
 def samplers(
     suite: Annotated[
         list[str] | None,
