@@ -79,6 +79,11 @@ class GammaBOSampler(BaseSampler):
     fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
     thousand and an even choice of the others. So the time of a proposal is bounded.
 
+    Where trials run elsewhere the model is less curious. Each worker shares its proposals before
+    the objective runs, and makes another if one was made at the same point at the same moment.
+    When all points of a finite space were evaluated, a warning says so, once a study, and the most
+    promising are proposed again.
+
     The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
     trial's number and the trials in the storage. A study that is resumed goes on as if it had
     never stopped, and threads and processes can share a sampler or have one each.
