@@ -92,9 +92,35 @@ def ablation(
 
 
 @app.command()
+def fuzz(
+    n: Annotated[int, typer.Option(help="Number of studies.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="What they are drawn from.", min=0)] = 0,
+    out: OutOption = RESULTS,
+) -> None:
+    """Ask for trials in random studies of every kind, none of which may fail."""
+    _late("benchmarks.fuzz.run").main(n, seed, out)
+
+
+@app.command()
 def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Time a proposal, beside GPSampler in the same process."""
     overhead_.run(preset, out)
+
+
+@app.command()
+def parallel(
+    preset: PresetOption = Preset.smoke,
+    samplers: Annotated[
+        str, typer.Option(help="Labels, as 'gamma,gp-3,gp'; the preset's, by default.")
+    ] = "",
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Simulate workers that run at the same time; the same command goes on where it ended."""
+    _late("benchmarks.parallel.run").main(
+        preset, _split(samplers), 0 if report_only else jobs, out
+    )
 
 
 @app.command()

@@ -13,6 +13,7 @@ import json
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from optuna_gamma.pending import MAX_ATTR_LENGTH
 from optuna_gamma.space import Space
 from optuna_gamma.surrogate import Fitted
 
@@ -23,9 +24,6 @@ can hold; others follow in ``gamma:theta:1`` and so on."""
 
 SUGGESTED_KEY = "gamma:suggested"
 """Trial system attribute: what source trials suggest before the study's own space is known."""
-
-MAX_ATTR_LENGTH = 2045
-"""What databases take as the value of an attribute."""
 
 
 def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[str, Fitted]:

@@ -1,9 +1,10 @@
 """What a study has seen so far, as the model wants it: each trial is transformed once.
 
-n: Number of finished trials that have all parameters of the space, but for optional ones.
+n: Number of finished trials that have all parameters of the space, but for optional ones, each in
+    its range.
 d: Number of parameters.
 m: Number of objectives.
-k: Number of running trials that have them.
+k: Number of running trials that have them, or will.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from optuna.trial import TrialState
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.conditional import Union
+from optuna_gamma.pending import params_in
 from optuna_gamma.space import Space
 
 
@@ -64,6 +66,7 @@ class Observations:
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
+        running: Their numbers, (k,).
     """
 
     X: Array
@@ -71,6 +74,7 @@ class Observations:
     numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
+    running: NDArray[np.intp]
 
     def objective(self, j: int) -> Column:
         """Return what is known of an objective."""
@@ -97,20 +101,19 @@ class _Trials:
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
         rows = self._rows[: len(trials)]
-        names = self._space.distributions.keys() - self._space.optional
-        any_of = self._space.distributions.keys()
-        running = []
+        pending, running = [], []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
             if i == number or trial.state == TrialState.WAITING:
                 continue
-            has_params = names <= trial.params.keys() and not any_of.isdisjoint(trial.params)
+            params = params_in(trial, self._space)
             if trial.state == TrialState.RUNNING:
-                if has_params:
-                    running.append(trial)
-            elif has_params:
+                if params is not None:
+                    pending.append(params)
+                    running.append(i)
+            elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
-                point = self._space.encode([trial.params])[0]
+                point = self._space.encode([params])[0]
                 kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
                 rows[i] = (point, self._values(trial), kind)
             else:
@@ -121,7 +124,8 @@ class _Trials:
             values=rows["values"][usable],
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
-            pending=self._space.encode([trial.params for trial in running]),
+            pending=self._space.encode(pending),
+            running=np.array(running, dtype=np.intp),
         )
 
     def _values(self, trial: FrozenTrial) -> Array:

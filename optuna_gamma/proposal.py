@@ -76,13 +76,17 @@ class Proposer:
         acquisition = make_acquisition(
             self.acquisition, process, self.prior, resolution(process.y)
         )
-        taken = seen.pending
-        if self.deterministic_objective is not False:
-            taken = np.concatenate([seen.X, seen.pending])
         rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
-        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
-        if x is None:
-            _logger.debug("All points of the search space were tried; one is repeated.")
-            x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
-            assert x is not None
+        for taken in (self.taken(seen), seen.pending, np.empty((0, cube.dim))):
+            x = maximize(acquisition, cube, anchors, taken, rng, rounds)
+            if x is not None:
+                break
+            rounds = ROUNDS
+        assert x is not None
         return x, {"": fitted}
+
+    def taken(self, seen: Observations) -> Array:
+        """Return the points that are not to be proposed, (t, d)."""
+        if self.deterministic_objective is False:
+            return seen.pending
+        return np.concatenate([seen.X, seen.pending])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import copy
 import hashlib
 import logging
+import math
 from typing import Any
 from typing import get_args
-import warnings
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -18,11 +18,11 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
-from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.startup import startup_point
 from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
 from optuna_gamma.conditional import values
@@ -31,7 +31,10 @@ from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
 from optuna_gamma.history import Column
 from optuna_gamma.history import history
+from optuna_gamma.history import Observations
+from optuna_gamma.pending import share
 from optuna_gamma.proposal import Proposer
+from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
@@ -41,6 +44,13 @@ _logger = logging.getLogger(__name__)
 
 SEED_KEY = "gamma:seed"
 """Study system attribute: the seed that all samplers without one of their own share."""
+
+
+EXHAUSTED_KEY = "gamma:exhausted"
+"""Study system attribute: whether it was said that all points of its space are taken."""
+
+_DRAWS = 64
+"""How often a parameter of a finite space is drawn at most, until it completes no known trial."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -64,6 +74,11 @@ class GammaBOSampler(BaseSampler):
     Hyper-parameters are fitted again when there are 5 %, and two, more trials than at the last
     fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
     thousand and an even choice of the others. So the time of a proposal is bounded.
+
+    Where trials run elsewhere the model is less curious. Each worker shares its proposals before
+    the objective runs, and makes another if one was made at the same point at the same moment.
+    When all points of a finite space were evaluated, a warning says so, once a study, and the most
+    promising are proposed again.
 
     The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
     trial's number and the trials in the storage. A study that is resumed goes on as if it had
@@ -175,16 +190,36 @@ class GammaBOSampler(BaseSampler):
         if not space.distributions:
             return {}
         source = self._source.observe(space, study.direction)
-        if trial.number == 1 and source is not None:
-            return {
-                name: self._draw(study, trial, name, kind, in_middle=True)
-                for name, kind in search_space.items()
-            }
+        is_second = trial.number == 1 and source is not None
+        if is_second and not search_space:
+            return {}
         allowed = {}
         if space.optional:
             fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
             allowed = {name: [value] for name, value in fixed.items()}
-        params = space.decode(self._point(study, trial, space, source, allowed))
+
+        def look() -> Observations:
+            trials = study._get_trials(deepcopy=False, use_cache=False)
+            return history(study, trials).observe(study, trials, space, trial.number)
+
+        def propose(seen: Observations) -> Array:
+            if is_second:
+                middle = self._middle(study, trial, space)
+                if space.cube.free(middle, self._proposer.taken(seen)).all():
+                    x: Array = middle[0]
+                    return x
+            return self._point(study, trial, space, seen, source, allowed)
+
+        x, seen = settle(
+            look,
+            propose,
+            lambda x: share(study, trial, space, space.decode(x)),
+            trial.number,
+        )
+        is_free = space.cube.free(x[None], self._proposer.taken(seen)).all()
+        if not is_free and self._proposer.deterministic_objective is not False:
+            _say_exhausted(study)
+        params = space.decode(x)
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -225,8 +260,10 @@ class GammaBOSampler(BaseSampler):
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
             )
-        in_middle = self._is_first_without_source(trial, space)
-        return self._draw(study, trial, param_name, param_distribution, in_middle)
+        if self._is_first_without_source(trial, space):
+            one = Space({param_name: param_distribution})
+            return one.decode(self._middle(study, trial, one)[0])[param_name]
+        return self._draw(study, trial, param_name, param_distribution, space.cube.size)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""
@@ -249,6 +286,7 @@ class GammaBOSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,
         space: Space,
+        seen: Observations,
         source: Column | None,
         allowed: Mapping[str, Sequence[Any]],
         asked: str = "",
@@ -259,24 +297,28 @@ class GammaBOSampler(BaseSampler):
             study: The study.
             trial: The trial that is to have the point.
             space: The space.
+            seen: The study's trials.
             source: Source trials, if any.
             allowed: Values that parameters may have, where these are not all of their range.
             asked: The parameter that is asked for, if it is not the whole point.
         """
-        trials = study._get_trials(deepcopy=False, use_cache=False)
-        seen = history(study, trials).observe(study, trials, space, trial.number)
         is_complete = seen.is_complete
         if source is not None:
             is_complete = np.append(source.is_complete, is_complete)
         if not is_complete.any() or len(is_complete) < self._n_startup_trials:
-            return self._startup_point(study, trial, space)
+            return self._startup_point(study, trial, space, seen)
 
         rng = self._rng(study, trial.number, "relative", *([asked] if asked else []))
-        with np.errstate(all="ignore"):
-            last = read_fits(trials, trial.number, space)
-            X = seen.X if source is None else np.concatenate([source.X, seen.X])
-            cube = conditional_cube(space, X, is_complete, allowed, {*trial.params, asked})
-            x, fits = self._proposer(cube, seen, source, last, rng)
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        try:
+            with np.errstate(all="ignore"):
+                last = read_fits(trials, trial.number, space)
+                X = seen.X if source is None else np.concatenate([source.X, seen.X])
+                cube = conditional_cube(space, X, is_complete, allowed, {*trial.params, asked})
+                x, fits = self._proposer(cube, seen, source, last, rng)
+        except np.linalg.LinAlgError as error:
+            _logger.debug("There is no model, a start-up point is proposed: %s", error)
+            return self._startup_point(study, trial, space, seen)
         if not asked:
             write_fits(study, trial, fits)
         return x
@@ -300,11 +342,22 @@ class GammaBOSampler(BaseSampler):
         if whole != distribution:
             allowed[name] = values(distribution)
         source = self._source.observe(space, study.direction)
-        params = space.decode(self._point(study, trial, space, source, allowed, name))
+        seen = kept.observe(study, trials, space, trial.number)
+        params = space.decode(self._point(study, trial, space, seen, source, allowed, name))
         if isinstance(distribution, FloatDistribution):
             # Of a range that was merged, values may differ in their last digit.
             params[name] = min(max(params[name], distribution.low), distribution.high)
         return params
+
+    def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
+        """Return the middle of a space, with random categories, (1, d)."""
+        cube = space.cube
+        drawn = [[self._rng(study, trial.number, n).random() for n in space.distributions]]
+        return np.where(
+            cube.is_categorical,
+            cube.from_unit(np.array(drawn)),
+            cube.snap(np.full((1, cube.dim), 0.5)),
+        )
 
     def _draw(
         self,
@@ -312,16 +365,25 @@ class GammaBOSampler(BaseSampler):
         trial: FrozenTrial,
         name: str,
         distribution: BaseDistribution,
-        in_middle: bool,
+        size: float,
     ) -> Any:
-        """Draw one parameter uniformly, or take its middle if it has one."""
+        """Draw one parameter uniformly; in a space of finite size one that completes no known."""
         space = Space({name: distribution})
-        cube = space.cube
-        if in_middle and not cube.is_categorical.any():
-            x = cube.snap(np.full((1, 1), 0.5))
-        else:
-            x = cube.from_unit(self._rng(study, trial.number, name).random((1, 1)))
-        return space.decode(x[0])[name]
+        rng = self._rng(study, trial.number, name)
+        value = space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[name]
+        if self._proposer.deterministic_objective is False or math.isinf(size):
+            return value
+        names = {*trial.params, name}
+        known = [
+            t.params
+            for t in study._get_trials(deepcopy=False, use_cache=False)
+            if t.number != trial.number and t.params.keys() == names
+        ]
+        for x in space.cube.from_unit(rng.random((_DRAWS, 1))):
+            if {**trial.params, name: value} not in known:
+                break
+            value = space.decode(x)[name]
+        return value
 
     def _is_first_without_source(self, trial: FrozenTrial, space: Space) -> bool:
         """Tell whether a trial is the first that source trials in a space suggest nothing for."""
@@ -329,14 +391,13 @@ class GammaBOSampler(BaseSampler):
             return False
         return trial.number == int(self._source.has_completed_in(space))
 
-    def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
-        rng = self._rng(study, "startup")
-        with warnings.catch_warnings():
-            # Only powers of two are balanced, but any number of start-up trials is legal.
-            warnings.simplefilter("ignore", UserWarning)
-            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).random(trial.number + 1)
-            point: Array = space.cube.from_unit(sobol[-1:])[0]
-        return point
+    def _startup_point(
+        self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
+    ) -> Array:
+        sequence = self._rng(study, "startup")
+        rng = self._rng(study, trial.number, "startup")
+        taken = self._proposer.taken(seen)
+        return startup_point(space.cube, trial.number, taken, sequence, rng)
 
     def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:
         seed = self._seed if self._seed is not None else _shared_seed(study)
@@ -368,3 +429,14 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
+
+
+def _say_exhausted(study: Study) -> None:
+    """Warn, once a study, that points are proposed again."""
+    storage, study_id = study._storage, study._study_id
+    if not storage.get_study_system_attrs(study_id).get(EXHAUSTED_KEY):
+        storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
+        _logger.warning(
+            "All points of the search space were evaluated, or are being evaluated. From now on "
+            "`GammaBOSampler` proposes the most promising of them again."
+        )

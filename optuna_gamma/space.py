@@ -121,8 +121,9 @@ def _encode(distribution: BaseDistribution, values: Sequence[Any]) -> Array:
         ends = np.log(np.array([low, high]))
         unit: Array = np.clip((np.log(x) - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
         return unit
-    # Halves keep the width of the widest ranges finite.
-    return (0.5 * x - 0.5 * low) / (0.5 * high - 0.5 * low)
+    if math.isinf(high - low):
+        x, low, high = 0.5 * x, 0.5 * low, 0.5 * high
+    return (x - low) / (high - low)
 
 
 def _decode(distribution: BaseDistribution, x: float) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from optuna_gamma.bo.transform import standardize
 from optuna_gamma.bo.transform import standardize_beside
 from optuna_gamma.history import Column
 
+
+_logger = logging.getLogger(__name__)
 
 _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
@@ -98,6 +101,9 @@ def surrogate(
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found.
+
+    Raises:
+        numpy.linalg.LinAlgError: If none can be fitted.
     """
     n = len(seen.values)
     n_theta = cube.dim + 2 if source is None else cube.dim + 3
@@ -105,32 +111,34 @@ def surrogate(
         last = None  # of another space
     kept = informative(seen.values, _MAX_TRIALS)
     if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
-        fitted = last
-        kept = kept[~np.isin(seen.numbers[kept], last.distrusted)]
-        data = _Data.of(cube, seen, kept, source)
-        process = condition(
-            data.X,
-            data.standardized(np.ones(len(data.X), dtype=np.bool_)),
-            data.is_categorical,
-            last.theta,
-            prior,
-            True,
-            data.extra,
-            0.0 if source is None else TASK_OFFSET,
-        )
-    else:
-        model = default_model(cube, prior, noise)
-        data = _Data.of(cube, seen, kept, source)
-        process, trusted = fit_trusted(
-            data.X,
-            data.standardized,
-            data.is_categorical,
-            model if source is None else with_tasks(model, cube.dim),
-            start=last.theta if last else None,
-            extra=data.extra,
-            is_suspect=data.is_suspect,
-        )
-        fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
+        is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
+        data = _Data.of(cube, seen, kept[is_trusted], source)
+        try:
+            process = condition(
+                data.X,
+                data.standardized(np.ones(len(data.X), dtype=np.bool_)),
+                data.is_categorical,
+                last.theta,
+                prior,
+                True,
+                data.extra,
+                0.0 if source is None else TASK_OFFSET,
+            )
+            return process if source is None else Target(process), last
+        except np.linalg.LinAlgError as error:
+            _logger.debug("The last fit is of no use, it is fitted again: %s", error)
+    model = default_model(cube, prior, noise)
+    data = _Data.of(cube, seen, kept, source)
+    process, trusted = fit_trusted(
+        data.X,
+        data.standardized,
+        data.is_categorical,
+        model if source is None else with_tasks(model, cube.dim),
+        start=last.theta if last else None,
+        extra=data.extra,
+        is_suspect=data.is_suspect,
+    )
+    fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
     return process if source is None else Target(process), fitted
 
 

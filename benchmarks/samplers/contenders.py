@@ -57,8 +57,8 @@ def own_version() -> str:
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
     names = (
-        *("sampler", "proposal", "fits", "surrogate", "source", "history"),
-        *("conditional", "space"),
+        *("sampler", "proposal", "fits", "surrogate", "source", "rivals", "history"),
+        *("pending", "conditional", "space"),
     )
     sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()

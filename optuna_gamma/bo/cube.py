@@ -19,6 +19,11 @@ from optuna_gamma.bo.kernel import BoolArray
 
 Grids: TypeAlias = Sequence[Array | None]
 
+ENUMERABLE = 2048
+"""Finite cubes up to this size are searched point by point."""
+
+_ROUNDING = 1e-9
+
 _MAX_BRANCHES = 4096
 """With more choices of what decides, parts of a cube are not told apart."""
 
@@ -102,6 +107,15 @@ class Cube:
                 middles = 0.5 * (grid[1:] + grid[:-1])
                 x[:, j] = grid[np.searchsorted(middles, x[:, j])]
         return x
+
+    def free(self, points: Array, taken: Array) -> BoolArray:
+        """Tell which points (m, d), inactive coordinates aside, are none of the taken (t, d)."""
+        # Encoded with others or by itself, a point may differ in its last digit.
+        snapped = self.snap(taken)
+        same = np.abs(snapped - taken) <= _ROUNDING
+        keys = {row.tobytes() for row in np.where(same, snapped, taken) + 0.0}
+        rows = self.activate(points) + 0.0
+        return np.array([row.tobytes() not in keys for row in rows], dtype=np.bool_)
 
 
 def _size(grids: Grids) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,12 +9,15 @@ import numpy as np
 
 from optuna_gamma.bo.ascent import ascend
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.cube import ENUMERABLE
 from optuna_gamma.bo.cube import quasi_random
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 
 
-ENUMERABLE = 2048
-"""Finite cubes up to this size are searched point by point."""
+_NEARLY_FULL = 4
+"""Larger ones too, where no candidate is free and there are at most so many times more points than
+taken ones."""
 
 RELAXABLE = 8
 """Ordinal coordinates with more values than this move continuously and are then rounded."""
@@ -65,20 +67,18 @@ def maximize(
     Returns:
         The point, (d,), or :obj:`None` if all points of the cube are taken.
     """
-    free = _not_in(taken)
     if cube.activity is not None:
         acquisition = _OfActive(acquisition, cube)
-        free = _active_not_in(taken, cube)
     if cube.size <= ENUMERABLE:
-        points = cube.points()
-        points = points[free(points)]
-        return points[np.argmax(acquisition(points))] if len(points) else None
+        return _best_of(acquisition, cube, taken)
 
     candidates = np.concatenate(
         [cube.from_unit(quasi_random(N_GLOBAL, cube.dim, rng)), _around(anchors, cube, rng)]
     )
-    candidates = candidates[free(candidates)]
-    values = acquisition(candidates)
+    candidates = candidates[cube.free(candidates, taken)]
+    if not len(candidates) and cube.size <= _NEARLY_FULL * len(taken):
+        return _best_of(acquisition, cube, taken)
+    values = _evaluate(acquisition, candidates)
     order = np.argsort(-values, kind="stable")[:N_SEARCHES]
     x, values = candidates[order], values[order]
 
@@ -91,17 +91,25 @@ def maximize(
             climbed, climbed_values = _climb(acquisition, x, moving, rounds)
         if discrete:
             climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
-            climbed_values = acquisition(climbed)
-        better = free(climbed) & (climbed_values > values)
+            climbed_values = _evaluate(acquisition, climbed)
+        better = cube.free(climbed, taken) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
         if not better.any():
             break
     return cube.activate(x[[np.argmax(values)]])[0] if len(x) else None
 
 
-def _not_in(taken: Array) -> Callable[[Array], np.ndarray]:
-    keys = {row.tobytes() for row in np.ascontiguousarray(taken) + 0.0}
-    return lambda x: np.array([row.tobytes() not in keys for row in x + 0.0], dtype=bool)
+def _evaluate(acquisition: Acquisition, x: Array) -> Array:
+    """Evaluate points (m, d); what is not a number is as bad as can be."""
+    values = acquisition(x)
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _best_of(acquisition: Acquisition, cube: Cube, taken: Array) -> Array | None:
+    """Compare all points of a finite cube that are not taken."""
+    points = cube.points()
+    points = points[cube.free(points, taken)]
+    return points[np.argmax(_evaluate(acquisition, points))] if len(points) else None
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,6 @@ class _OfActive:
         return self.acquisition.with_gradient(self.cube.activate(x))
 
 
-def _active_not_in(taken: Array, cube: Cube) -> Callable[[Array], np.ndarray]:
-    free = _not_in(taken)
-    return lambda x: free(cube.activate(x))
-
-
 def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
     """Draw points near the anchors at scales from coarse to fine, changing few coordinates."""
     if len(anchors) == 0:
@@ -142,7 +145,7 @@ def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
 
 
 def _climb(
-    acquisition: Acquisition, x: Array, moving: np.ndarray, rounds: int
+    acquisition: Acquisition, x: Array, moving: BoolArray, rounds: int
 ) -> tuple[Array, Array]:
     """Climb from all points along the moving coordinates; return points and values."""
 

@@ -16,6 +16,9 @@ WINSOR = 2.5
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
+MOST_ABOVE = 1e3
+"""How many times larger than the source's the scale of the target is believed to be at most."""
+
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
 
@@ -71,7 +74,8 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
 
     The source's become of unit variance. The target's scale is still uncertain while it has few:
     it is taken for the geometric mean of its own deviation and of the source's, weighted by n and
-    by :data:`SOURCE_WEIGHT`.
+    by :data:`SOURCE_WEIGHT`. A source whose values are all equal has none,
+    and one whose scale is smaller by far than what the target has shown is not believed.
 
     Args:
         values: Values of the target, (n,), n ≥ 0, as for :func:`standardize`.
@@ -88,9 +92,10 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
     if n == 0:
         return values, y_source
     y, unit = _centred(values, unit_source)
-    own, others = unit * _deviation(y), unit_source * (deviation or 1.0)
+    own, others = unit * _deviation(y), unit_source * deviation
     if own == 0.0:
         return y, y_source
+    others = max(others, own / MOST_ABOVE) if others > 0.0 else own
     share = n / (n + SOURCE_WEIGHT)
     return y * math.exp(
         math.log(unit) - share * math.log(own) - (1.0 - share) * math.log(others)
