@@ -167,7 +167,7 @@ def test_fixed_parameters() -> None:
     study.sampler = PartialFixedSampler({"model": "a"}, study.sampler)
     study.optimize(branches, n_trials=6)
     assert all(t.params.keys() == {"model", "rate"} for t in study.trials[20:])
-    assert abs(study.trials[-1].params["rate"] - 0.9) < 0.3
+    assert min(abs(t.params["rate"] - 0.9) for t in study.trials[20:]) < 0.05
 
 
 def test_proposals_depend_on_the_storage_alone() -> None:
