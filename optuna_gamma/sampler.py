@@ -202,7 +202,7 @@ class GammaBOSampler(BaseSampler):
         def propose(seen: Observations) -> Array:
             if is_second:
                 middle = self._middle(study, trial, space)
-                if space.cube.free(middle, self._taken(seen)).all():
+                if space.cube.none_of(self._taken(seen))(middle).all():
                     x: Array = middle[0]
                     return x
             return self._point(study, trial, space, seen, source)
@@ -213,9 +213,9 @@ class GammaBOSampler(BaseSampler):
             lambda x: share(study, trial, space, space.decode(x)),
             trial.number,
         )
-        is_free = space.cube.free(x[None], self._taken(seen)).all()
-        if not is_free and self._deterministic_objective is not False:
-            _say_exhausted(study)
+        is_finite = math.isfinite(space.cube.size)
+        if is_finite and not space.cube.none_of(self._taken(seen))(x[None]).all():
+            self._say_exhausted(study)
         params = space.decode(x)
         if search_space:
             return params
@@ -301,6 +301,17 @@ class GammaBOSampler(BaseSampler):
         if len(encoded := fitted.to_json()) <= MAX_ATTR_LENGTH:
             study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
         return x
+
+    def _say_exhausted(self, study: Study) -> None:
+        """Warn, once a study, that points are proposed again, unless that was allowed."""
+        storage, study_id = study._storage, study._study_id
+        is_allowed = self._deterministic_objective is False
+        if not is_allowed and EXHAUSTED_KEY not in storage.get_study_system_attrs(study_id):
+            storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
+            _logger.warning(
+                "All points of the search space were evaluated, or are being evaluated. From now "
+                "on `GammaBOSampler` proposes the most promising of them again."
+            )
 
     def _taken(self, seen: Observations) -> Array:
         """Return the points that are not to be proposed, (t, d)."""
@@ -413,17 +424,6 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
-
-
-def _say_exhausted(study: Study) -> None:
-    """Warn, once a study, that points are proposed again."""
-    storage, study_id = study._storage, study._study_id
-    if not storage.get_study_system_attrs(study_id).get(EXHAUSTED_KEY):
-        storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
-        _logger.warning(
-            "All points of the search space were evaluated, or are being evaluated. From now on "
-            "`GammaBOSampler` proposes the most promising of them again."
-        )
 
 
 def _last_fit(study: Study, trial: FrozenTrial, space: Space) -> Fitted | None:

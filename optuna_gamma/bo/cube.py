@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -67,11 +68,11 @@ class Cube:
                 x[:, j] = grid[np.searchsorted(middles, x[:, j])]
         return x
 
-    def free(self, points: Array, taken: Array) -> BoolArray:
-        """Tell which points (m, d) are none of the taken ones (t, d)."""
+    def none_of(self, taken: Array) -> Callable[[Array], BoolArray]:
+        """Make what tells which points (m, d) are none of the taken ones (t, d)."""
         # Encoded with others or by itself, a point may differ in its last digit.
         keys = {row.tobytes() for row in self.snap(taken) + 0.0}
-        return np.array([row.tobytes() not in keys for row in points + 0.0], dtype=np.bool_)
+        return lambda points: np.array([p.tobytes() not in keys for p in points + 0.0], dtype=bool)
 
 
 @lru_cache(maxsize=64)
