@@ -205,7 +205,7 @@ class GammaBOSampler(BaseSampler):
         def propose(seen: Observations) -> Array:
             if is_second:
                 middle = self._middle(study, trial, space)
-                if space.cube.free(middle, self._proposer.taken(seen)).all():
+                if space.cube.none_of(self._proposer.taken(seen))(middle).all():
                     x: Array = middle[0]
                     return x
             return self._point(study, trial, space, seen, source, allowed)
@@ -216,9 +216,9 @@ class GammaBOSampler(BaseSampler):
             lambda x: share(study, trial, space, space.decode(x)),
             trial.number,
         )
-        is_free = space.cube.free(x[None], self._proposer.taken(seen)).all()
-        if not is_free and self._proposer.deterministic_objective is not False:
-            _say_exhausted(study)
+        is_finite = math.isfinite(space.cube.size)
+        if is_finite and not space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
+            self._say_exhausted(study)
         params = space.decode(x)
         if search_space:
             return params
@@ -349,6 +349,17 @@ class GammaBOSampler(BaseSampler):
             params[name] = min(max(params[name], distribution.low), distribution.high)
         return params
 
+    def _say_exhausted(self, study: Study) -> None:
+        """Warn, once a study, that points are proposed again, unless that was allowed."""
+        storage, study_id = study._storage, study._study_id
+        is_allowed = self._proposer.deterministic_objective is False
+        if not is_allowed and EXHAUSTED_KEY not in storage.get_study_system_attrs(study_id):
+            storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
+            _logger.warning(
+                "All points of the search space were evaluated, or are being evaluated. From now "
+                "on `GammaBOSampler` proposes the most promising of them again."
+            )
+
     def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         """Return the middle of a space, with random categories, (1, d)."""
         cube = space.cube
@@ -429,14 +440,3 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
-
-
-def _say_exhausted(study: Study) -> None:
-    """Warn, once a study, that points are proposed again."""
-    storage, study_id = study._storage, study._study_id
-    if not storage.get_study_system_attrs(study_id).get(EXHAUSTED_KEY):
-        storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
-        _logger.warning(
-            "All points of the search space were evaluated, or are being evaluated. From now on "
-            "`GammaBOSampler` proposes the most promising of them again."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -108,14 +109,21 @@ class Cube:
                 x[:, j] = grid[np.searchsorted(middles, x[:, j])]
         return x
 
-    def free(self, points: Array, taken: Array) -> BoolArray:
-        """Tell which points (m, d), inactive coordinates aside, are none of the taken (t, d)."""
+    def none_of(self, taken: Array) -> Callable[[Array], BoolArray]:
+        """Make what tells which points (m, d) are none of the taken ones (t, d).
+
+        Points may have values for coordinates that are inactive there.
+        """
         # Encoded with others or by itself, a point may differ in its last digit.
         snapped = self.snap(taken)
         same = np.abs(snapped - taken) <= _ROUNDING
         keys = {row.tobytes() for row in np.where(same, snapped, taken) + 0.0}
-        rows = self.activate(points) + 0.0
-        return np.array([row.tobytes() not in keys for row in rows], dtype=np.bool_)
+
+        def is_free(points: Array) -> BoolArray:
+            rows = self.activate(points) + 0.0
+            return np.array([row.tobytes() not in keys for row in rows], dtype=np.bool_)
+
+        return is_free
 
 
 def _size(grids: Grids) -> float:

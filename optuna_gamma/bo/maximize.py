@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,17 +68,18 @@ def maximize(
     Returns:
         The point, (d,), or :obj:`None` if all points of the cube are taken.
     """
+    free = cube.none_of(taken)
     if cube.activity is not None:
         acquisition = _OfActive(acquisition, cube)
     if cube.size <= ENUMERABLE:
-        return _best_of(acquisition, cube, taken)
+        return _best_of(acquisition, cube, free)
 
     candidates = np.concatenate(
         [cube.from_unit(quasi_random(N_GLOBAL, cube.dim, rng)), _around(anchors, cube, rng)]
     )
-    candidates = candidates[cube.free(candidates, taken)]
+    candidates = candidates[free(candidates)]
     if not len(candidates) and cube.size <= _NEARLY_FULL * len(taken):
-        return _best_of(acquisition, cube, taken)
+        return _best_of(acquisition, cube, free)
     values = _evaluate(acquisition, candidates)
     order = np.argsort(-values, kind="stable")[:N_SEARCHES]
     x, values = candidates[order], values[order]
@@ -92,7 +94,7 @@ def maximize(
         if discrete:
             climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
             climbed_values = _evaluate(acquisition, climbed)
-        better = cube.free(climbed, taken) & (climbed_values > values)
+        better = free(climbed) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
         if not better.any():
             break
@@ -105,10 +107,12 @@ def _evaluate(acquisition: Acquisition, x: Array) -> Array:
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def _best_of(acquisition: Acquisition, cube: Cube, taken: Array) -> Array | None:
+def _best_of(
+    acquisition: Acquisition, cube: Cube, free: Callable[[Array], BoolArray]
+) -> Array | None:
     """Compare all points of a finite cube that are not taken."""
     points = cube.points()
-    points = points[cube.free(points, taken)]
+    points = points[free(points)]
     return points[np.argmax(_evaluate(acquisition, points))] if len(points) else None
 
 

@@ -41,5 +41,5 @@ def startup_point(
     points = cube.from_unit(points)
     if cube.size <= ENUMERABLE:
         points = np.concatenate([points, rng.permutation(cube.points())])
-    point: Array = points[np.argmax(cube.free(points, taken))]
+    point: Array = points[np.argmax(cube.none_of(taken)(points))]
     return point
