@@ -52,7 +52,7 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(15, problems=("hpobench-vehicle", "nasbench201-cifar10")),
         "sklearn": Plan(15, problems=("digits-linear", "diabetes-trees")),
         "outliers": Plan(15, dimensions=(2,), problems=("f01-*", "f08-*")),
-        "conditional": Plan(15, problems=("svm-cancer",)),
+        "conditional": Plan(15, problems=("svm-cancer",), slow=()),
     },
     Preset.cpu: {
         "bbob": Plan(100, dimensions=(2, 5, 10), instances=(1, 2), slow=SLOW_FUNCTIONS),
@@ -61,7 +61,7 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(100, seeds=3, slow=SLOW_TABLES),
         "sklearn": Plan(100, seeds=3),
         "outliers": Plan(50, dimensions=(2, 5), slow=()),
-        "conditional": Plan(50, seeds=10),
+        "conditional": Plan(50, seeds=10, slow=()),
     },
     Preset.paper: {
         "bbob": Plan(
@@ -84,7 +84,7 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(trials=200, seeds=10),
         "sklearn": Plan(trials=200, seeds=10),
         "outliers": Plan(trials=100, dimensions=(2, 5), instances=(1, 2, 3), slow=()),
-        "conditional": Plan(100, seeds=20),
+        "conditional": Plan(100, seeds=20, slow=()),
     },
 }
 """Preset, suite, plan."""

@@ -53,18 +53,24 @@ class _Term:
     weight: float
     ripple: float
 
+    @property
+    def best_value(self) -> float | int | str:
+        """The value of the parameter where the valley is lowest."""
+        if self.kind == "choice":
+            return "abc"[int(3 * self.best)]
+        return round(20 * self.best) if self.kind == "int" else self.best
+
     def suggest(self, trial: BaseTrial, name: str) -> float:
         """Ask for the parameter; returns what it adds to the value."""
         if self.kind == "choice":
             chosen = trial.suggest_categorical(name, ["a", "b", "c"])
-            return 0.0 if "abc".index(chosen) == int(3 * self.best) else 0.3 * self.weight
+            return 0.0 if chosen == self.best_value else 0.3 * self.weight
         if self.kind == "int":
-            x, best = trial.suggest_int(name, 0, 20) / 20, round(20 * self.best) / 20
+            away = (trial.suggest_int(name, 0, 20) - round(20 * self.best)) / 20
         else:
-            x, best = trial.suggest_float(name, 0, 1), self.best
-        return self.weight * (x - best) ** 2 + self.ripple * (
-            1 - math.cos(6 * math.pi * (x - best))
-        )
+            away = trial.suggest_float(name, 0, 1) - self.best
+        ripple = self.ripple * (1 - math.cos(6 * math.pi * away))
+        return self.weight * away**2 + ripple
 
 
 @dataclass(frozen=True)
