@@ -149,7 +149,7 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that every completed trial has, but for single-valued ones."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         return without_single(history(study, trials).search_space(study))
 
@@ -157,11 +157,11 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         space = Space(search_space or self._source.search_space())
         if not space.distributions:
             return {}
-        source = self._source.observe(space, study.direction)
+        source = self._source.observe(space, study.directions[0])
         if trial.number == 1 and source is not None:
             return {
                 name: self._draw(study, trial, name, kind, in_middle=True)
@@ -182,7 +182,7 @@ class GammaBOSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one parameter by itself."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         # In a first trial no more is known of the search space.
         space = Space(without_single({**trial.distributions, param_name: param_distribution}))
         suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
@@ -223,6 +223,19 @@ class GammaBOSampler(BaseSampler):
         """Tell the independent sampler."""
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+
+    def _check(self, study: Study) -> None:
+        if len(study.directions) == 1:
+            return
+        if self._acquisition == "conjugate":
+            raise ValueError(
+                'Several objectives need `acquisition` "gamma" or "gaussian": "conjugate" has no '
+                "hypervolume improvement."
+            )
+        if len(self._source):
+            raise ValueError(
+                "`source_trials` have one value each: they cannot be used with several objectives."
+            )
 
     def _point(
         self, study: Study, trial: FrozenTrial, space: Space, source: Column | None

@@ -16,6 +16,9 @@ WINSOR = 2.5
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
+FAR = 1e3
+"""How many times as far from its boundary as usual a constraint's value is told apart."""
+
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
 
@@ -95,6 +98,31 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
     return y * math.exp(
         math.log(unit) - share * math.log(own) - (1.0 - share) * math.log(others)
     ), y_source
+
+
+def slack(values: Array) -> Array:
+    """Bring values of a constraint to slacks of unit variance that are zero at its boundary.
+
+    Where the constraint is met matters, and by how much it is violated far away does not: values
+    are drawn in like logarithms on both sides of the boundary.
+
+    Args:
+        values: Values, feasible up to zero, (n,) with n ≥ 1, not NaN, of any size.
+
+    Returns:
+        (n,), finite; positive where the constraint is met with something to spare.
+
+    Reference:
+        D. Eriksson and M. Poloczek, "Scalable Constrained Bayesian Optimization", 2021, for the
+        idea of such a transformation; the inverse hyperbolic sine is a smooth one.
+    """
+    sizes = np.abs(values)
+    usual = sizes[(sizes > 0.0) & np.isfinite(sizes)]
+    unit = float(np.median(usual)) if len(usual) else 1.0
+    with np.errstate(over="ignore"):
+        y: Array = -np.sign(values) * np.arcsinh(np.minimum(sizes / unit, FAR))
+    deviation = max(float(y.std()), 1e-3 * float(np.abs(y).max()))
+    return y / deviation if deviation > 0.0 else y
 
 
 def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:
