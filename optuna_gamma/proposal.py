@@ -20,8 +20,8 @@ from optuna_gamma.bo.hypervolume import expected_improvement
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.maximize import Acquisition as Maximand
+from optuna_gamma.bo.maximize import Effort
 from optuna_gamma.bo.maximize import maximize
-from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.pareto import is_non_dominated
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
@@ -41,8 +41,13 @@ _DETERMINISTIC_NOISE = 1e-6
 _ANCHORS = 3
 """Number of the best points that the search for the next one is dense around."""
 
-_FEW, _FEW_ROUNDS = 20, 7
+_FEW = 20
 """With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
+
+_USUAL, _QUICK = Effort(), Effort(rounds=7)
+
+_THOROUGH = Effort(n_global=1024, n_local=256, n_searches=10, rounds=25)
+"""Where constraints meet, what is feasible and better can be a narrow corner."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,10 @@ class Proposer:
         taken = seen.pending
         if self.deterministic_objective is not False:
             taken = np.concatenate([seen.X, seen.pending])
-        rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
-        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
+        effort = _QUICK if len(seen.values) < _FEW else _USUAL
+        if models.slacks:
+            effort = _THOROUGH
+        x = maximize(acquisition, cube, anchors, taken, rng, effort)
         if x is None:
             _logger.debug("All points of the search space were tried; one is repeated.")
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)

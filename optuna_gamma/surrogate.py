@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import constraint_model
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
@@ -123,7 +124,8 @@ def surrogate(
             0.0 if source is None else TASK_OFFSET,
         )
     else:
-        model = default_model(cube, prior, noise)
+        build = constraint_model if is_constraint else default_model
+        model = build(cube, prior, noise)
         data = _Data.of(cube, seen[kept], source, is_constraint)
         process, trusted = fit_trusted(
             data.X,

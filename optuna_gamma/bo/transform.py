@@ -16,8 +16,9 @@ WINSOR = 2.5
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
-FAR = 1e3
-"""How many times as far from its boundary as usual a constraint's value is told apart."""
+NEAR, FAR = 10.0, 1e3
+"""A constraint's values are linear to so many times the usual distance from its boundary, and told
+apart to so many times that."""
 
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
@@ -104,7 +105,8 @@ def slack(values: Array) -> Array:
     """Bring values of a constraint to slacks of unit variance that are zero at its boundary.
 
     Where the constraint is met matters, and by how much it is violated far away does not: values
-    are drawn in like logarithms on both sides of the boundary.
+    that are unusually large are drawn in like logarithms, on both sides of the boundary. Infinity
+    counts as the largest finite value.
 
     Args:
         values: Values, feasible up to zero, (n,) with n ≥ 1, not NaN, of any size.
@@ -118,9 +120,10 @@ def slack(values: Array) -> Array:
     """
     sizes = np.abs(values)
     usual = sizes[(sizes > 0.0) & np.isfinite(sizes)]
-    unit = float(np.median(usual)) if len(usual) else 1.0
+    unit, largest = (float(np.median(usual)), float(usual.max())) if len(usual) else (1.0, 1.0)
+    sizes = np.minimum(sizes, largest)
     with np.errstate(over="ignore"):
-        y: Array = -np.sign(values) * np.arcsinh(np.minimum(sizes / unit, FAR))
+        y: Array = -np.sign(values) * np.arcsinh(np.minimum(sizes / unit / NEAR, FAR))
     deviation = max(float(y.std()), 1e-3 * float(np.abs(y).max()))
     return y / deviation if deviation > 0.0 else y
 
