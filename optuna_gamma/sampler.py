@@ -49,6 +49,17 @@ class GammaBOSampler(BaseSampler):
     Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
     made them so is not proposed again.
 
+    With several objectives each has a process of its own, and the next trial maximises the
+    expected hypervolume improvement over the front of the trials so far: exactly for up to three
+    objectives, by quadrature along 32 random directions above. In the standardised values of the
+    model, the reference point lies below the worst value on the front by a tenth of the front's
+    extent, and by half a standard deviation at least.
+
+    So has each constraint that trials set by :meth:`optuna.trial.Trial.set_constraint`: the
+    improvement, over feasible trials alone, is multiplied by the probability that all constraints
+    are met; while no trial is feasible, this probability is maximised. Constraints are told apart
+    by their keys. What a trial does not set is unknown, and taken as the model predicts it.
+
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
@@ -66,7 +77,7 @@ class GammaBOSampler(BaseSampler):
         acquisition: ``"gamma"``: expected improvement under Student-t predictions;
             ``"gaussian"``: under Gaussian predictions of the same location and scale;
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
-            baseline.
+            baseline for one objective.
         prior: Prior of the precision of the standardised values.
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
@@ -83,13 +94,15 @@ class GammaBOSampler(BaseSampler):
             the space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
-            where none is left that was completed, all is as without them.
+            where none is left that was completed, all is as without them. One objective only; of
+            their constraints nothing is used.
         warn_independent_sampling: Whether to warn when a parameter is sampled independently
             after the start-up trials.
 
     Raises:
         TypeError: If the source trials are no trials.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range; when it proposes, if a study with several
+            objectives meets ``acquisition="conjugate"`` or source trials.
 
     Example:
         >>> import optuna
@@ -225,6 +238,7 @@ class GammaBOSampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
 
     def _check(self, study: Study) -> None:
+        """Raise an error if something given does not go with several objectives."""
         if len(study.directions) == 1:
             return
         if self._acquisition == "conjugate":
