@@ -128,8 +128,9 @@ def samplers(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn, outliers or conditional; "
-            "again for more. All, by default."
+            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn, outliers, conditional; with "
+            "several objectives zdt, dtlz, bbob-biobj; bbob-constrained; again for more. All, by "
+            "default."
         ),
     ] = None,
     preset: PresetOption = Preset.smoke,

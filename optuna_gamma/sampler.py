@@ -64,6 +64,17 @@ class GammaBOSampler(BaseSampler):
     Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
     made them so is not proposed again.
 
+    With several objectives each has a process of its own, and the next trial maximises the
+    expected hypervolume improvement over the front of the trials so far: exactly for up to three
+    objectives, by quadrature along 32 random directions above. In the standardised values of the
+    model, the reference point lies below the worst value on the front by a tenth of the front's
+    extent, and by half a standard deviation at least.
+
+    So has each constraint that trials set by :meth:`optuna.trial.Trial.set_constraint`: the
+    improvement, over feasible trials alone, is multiplied by the probability that all constraints
+    are met; while no trial is feasible, this probability is maximised. Constraints are told apart
+    by their keys. What a trial does not set is unknown, and taken as the model predicts it.
+
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
@@ -90,7 +101,7 @@ class GammaBOSampler(BaseSampler):
         acquisition: ``"gamma"``: expected improvement under Student-t predictions;
             ``"gaussian"``: under Gaussian predictions of the same location and scale;
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
-            baseline.
+            baseline for one objective.
         prior: Prior of the precision of the standardised values.
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
@@ -107,13 +118,15 @@ class GammaBOSampler(BaseSampler):
             the space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
-            where none is left that was completed, all is as without them.
+            where none is left that was completed, all is as without them. One objective only; of
+            their constraints nothing is used.
         warn_independent_sampling: Whether to warn when a parameter is sampled without the model
             after the start-up trials: that is where no finished trial has it.
 
     Raises:
         TypeError: If the source trials are no trials.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range; when it proposes, if a study with several
+            objectives meets ``acquisition="conjugate"`` or source trials.
 
     Example:
         >>> import optuna
@@ -173,7 +186,7 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters of one range that finished trials have, but for single values."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         return without_single(history(study, trials).search_space(study, trials))
 
@@ -181,7 +194,7 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         if search_space:
             trials = study._get_trials(deepcopy=False, use_cache=True)
             space = history(study, trials).space(trials, search_space)
@@ -189,7 +202,7 @@ class GammaBOSampler(BaseSampler):
             space = self._source.space()
         if not space.distributions:
             return {}
-        source = self._source.observe(space, study.direction)
+        source = self._source.observe(space, study.directions[0])
         is_second = trial.number == 1 and source is not None
         if is_second and not search_space:
             return {}
@@ -234,7 +247,7 @@ class GammaBOSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one parameter by itself."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         # In a first trial no more is known of the search space.
         space = Space(without_single({**trial.distributions, param_name: param_distribution}))
         suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
@@ -280,6 +293,20 @@ class GammaBOSampler(BaseSampler):
         """Tell the independent sampler."""
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+
+    def _check(self, study: Study) -> None:
+        """Raise an error if something given does not go with several objectives."""
+        if len(study.directions) == 1:
+            return
+        if self._acquisition == "conjugate":
+            raise ValueError(
+                'Several objectives need `acquisition` "gamma" or "gaussian": "conjugate" has no '
+                "hypervolume improvement."
+            )
+        if len(self._source):
+            raise ValueError(
+                "`source_trials` have one value each: they cannot be used with several objectives."
+            )
 
     def _point(
         self,
@@ -341,7 +368,7 @@ class GammaBOSampler(BaseSampler):
         allowed = {n: [value] for n, value in trial.params.items()}
         if whole != distribution:
             allowed[name] = values(distribution)
-        source = self._source.observe(space, study.direction)
+        source = self._source.observe(space, study.directions[0])
         seen = kept.observe(study, trials, space, trial.number)
         params = space.decode(self._point(study, trial, space, seen, source, allowed, name))
         if isinstance(distribution, FloatDistribution):

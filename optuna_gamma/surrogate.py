@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import constraint_model
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
@@ -31,6 +32,7 @@ from optuna_gamma.bo.transfer import Target
 from optuna_gamma.bo.transfer import TASK_OFFSET
 from optuna_gamma.bo.transfer import with_task
 from optuna_gamma.bo.transfer import with_tasks
+from optuna_gamma.bo.transform import slack
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 from optuna_gamma.bo.transform import standardize_beside
@@ -88,6 +90,7 @@ def surrogate(
     last: Fitted | None,
     prior: GammaPrior,
     noise: float | None,
+    is_constraint: bool = False,
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
@@ -98,6 +101,8 @@ def surrogate(
         last: What the last fit found; of another space it is not used.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
+        is_constraint: Whether it is a constraint, whose slack is modelled then: which values are
+            far from the others says nothing of the trial.
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found.
@@ -109,10 +114,10 @@ def surrogate(
     n_theta = cube.dim + 2 if source is None else cube.dim + 3
     if last is not None and (len(last.theta) != n_theta or n < last.n):
         last = None  # of another space
-    kept = informative(seen.values, _MAX_TRIALS)
+    kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
     if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
         is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
-        data = _Data.of(cube, seen, kept[is_trusted], source)
+        data = _Data.of(cube, seen[kept[is_trusted]], source, is_constraint)
         try:
             process = condition(
                 data.X,
@@ -127,8 +132,9 @@ def surrogate(
             return process if source is None else Target(process), last
         except np.linalg.LinAlgError as error:
             _logger.debug("The last fit is of no use, it is fitted again: %s", error)
-    model = default_model(cube, prior, noise)
-    data = _Data.of(cube, seen, kept, source)
+    build = constraint_model if is_constraint else default_model
+    model = build(cube, prior, noise)
+    data = _Data.of(cube, seen[kept], source, is_constraint)
     process, trusted = fit_trusted(
         data.X,
         data.standardized,
@@ -153,6 +159,7 @@ class _Data:
         source_values: Values of the source trials, (m,).
         extra: Noise of single observations beyond that of all, (n + m,).
         is_suspect: Which of them may be outliers, (n + m,).
+        is_constraint: Whether the values are those of a constraint.
     """
 
     X: Array
@@ -161,10 +168,11 @@ class _Data:
     source_values: Array
     extra: Array
     is_suspect: BoolArray
+    is_constraint: bool
 
     @staticmethod
-    def of(cube: Cube, seen: Column, kept: NDArray[np.intp], source: Column | None) -> _Data:
-        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
+    def of(cube: Cube, seen: Column, source: Column | None, is_constraint: bool) -> _Data:
+        X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         is_spoilt = spoilt(values) & is_complete
         is_suspect = is_complete & ~is_spoilt
@@ -174,7 +182,7 @@ class _Data:
             is_spoilt = np.append(is_spoilt, spoilt(source_values) & source.is_complete)
             is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
         extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
-        return _Data(X, is_categorical, values, source_values, extra, is_suspect)
+        return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
 
     def standardized(self, chosen: BoolArray) -> Array:
         """Return the standardised values of chosen observations, all source trials included.
@@ -182,6 +190,8 @@ class _Data:
         Which values are spoilt is asked again: it depends on the others that are chosen.
         """
         values = self.values[chosen[: len(self.values)]]
+        if self.is_constraint:
+            return slack(values)
         if len(self.source_values) == 0:
             return standardize(values)
         return np.concatenate(standardize_beside(values, self.source_values))

@@ -87,6 +87,8 @@ class Branches:
     source = "1"
     optimum = 0.0
 
+    n_objectives = 1
+
     @property
     def name(self) -> str:
         """Name, unique in its suite."""

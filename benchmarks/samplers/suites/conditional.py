@@ -253,6 +253,8 @@ class ConditionalTask:
     suite: str
     name: str
 
+    n_objectives = 1
+
     @property
     def source(self) -> str:
         """Package and version that define it."""
