@@ -117,7 +117,8 @@ def test_a_proposal_that_is_too_long_is_not_shared() -> None:
 def _observations(pending: list[float], running: list[int]) -> Observations:
     return Observations(
         X=np.empty((0, 1)),
-        values=np.empty(0),
+        values=np.empty((0, 1)),
+        constraints={},
         numbers=np.empty(0, dtype=np.intp),
         is_complete=np.empty(0, dtype=np.bool_),
         pending=np.array(pending, dtype=np.float64).reshape(-1, 1),
@@ -145,7 +146,8 @@ def test_a_rival_who_has_ended_since_is_one_too() -> None:
     ended = _observations([], [])
     ended = Observations(
         X=np.zeros((1, 1)),
-        values=np.zeros(1),
+        values=np.zeros((1, 1)),
+        constraints={},
         numbers=np.array([5]),
         is_complete=np.ones(1, dtype=np.bool_),
         pending=ended.pending,
