@@ -171,7 +171,8 @@ def _draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     if rng.random() < 0.2:
         u = float(u > 0.5)
     if isinstance(distribution, IntDistribution):
-        return low + round(u * ((high - low) // distribution.step)) * distribution.step
+        n = (high - low) // distribution.step
+        return low + min(round(u * n), n) * distribution.step
     if distribution.step is not None:
         return min(low + round(u * (high - low) / distribution.step) * distribution.step, high)
     if distribution.log:
