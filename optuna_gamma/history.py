@@ -2,6 +2,7 @@
 
 n: Number of finished trials that have all parameters of the space.
 d: Number of parameters.
+m: Number of objectives.
 k: Number of running trials that have them.
 """
 
@@ -29,12 +30,35 @@ from optuna_gamma.space import Space
 
 
 @dataclass(frozen=True)
+class Column:
+    """What finished trials tell of one quantity, in the order of their numbers.
+
+    Args:
+        X: Their points, (n, d).
+        values: Its values, (n,).
+        numbers: Their numbers, (n,).
+        is_complete: Which of them were completed, (n,).
+    """
+
+    X: Array
+    values: Array
+    numbers: NDArray[np.intp]
+    is_complete: BoolArray
+
+    def __getitem__(self, chosen: NDArray[np.intp] | BoolArray) -> Column:
+        return Column(
+            self.X[chosen], self.values[chosen], self.numbers[chosen], self.is_complete[chosen]
+        )
+
+
+@dataclass(frozen=True)
 class Observations:
     """Trials in the terms of the model, in the order of their numbers.
 
     Args:
         X: Points of finished trials, (n, d).
-        values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
+        values: Their values of each objective, to be maximised; −∞ for those that failed or were
+            pruned, (n, m).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
@@ -46,6 +70,10 @@ class Observations:
     is_complete: BoolArray
     pending: Array
 
+    def objective(self, j: int) -> Column:
+        """Return what is known of an objective."""
+        return Column(self.X, self.values[:, j], self.numbers, self.is_complete)
+
 
 _OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
 """What is known of a trial: not finished; finished elsewhere; completed; failed or pruned."""
@@ -54,11 +82,11 @@ _OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
 class _Trials:
     """The finished trials of one study in one space, by number."""
 
-    def __init__(self, space: Space, sign: float) -> None:
+    def __init__(self, space: Space, directions: Sequence[StudyDirection]) -> None:
         self._space = space
-        self._sign = sign
-        d = len(space.distributions)
-        fields = [("point", np.float64, (d,)), ("value", np.float64), ("kind", np.int64)]
+        self._signs = np.where([k == StudyDirection.MAXIMIZE for k in directions], 1.0, -1.0)
+        d, m = len(space.distributions), len(directions)
+        fields = [("point", np.float64, (d,)), ("values", np.float64, (m,)), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
@@ -81,30 +109,30 @@ class _Trials:
                 # One by one: of many at a time, logarithms differ in their last digit.
                 point = self._space.encode([trial.params])[0]
                 kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
-                rows[i] = (point, self._value(trial), kind)
+                rows[i] = (point, self._values(trial), kind)
             else:
                 rows["kind"][i] = _ABSENT
         usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
         return Observations(
             X=rows["point"][usable],
-            values=rows["value"][usable],
+            values=rows["values"][usable],
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),
         )
 
-    def _value(self, trial: FrozenTrial) -> float:
-        if trial.state != TrialState.COMPLETE or trial.value is None:
-            return -math.inf
-        return self._sign * trial.value
+    def _values(self, trial: FrozenTrial) -> Array:
+        if trial.state != TrialState.COMPLETE or trial.values is None:
+            return np.full(len(self._signs), -math.inf)
+        values: Array = self._signs * trial.values
+        return values
 
 
 def observe(
-    trials: Sequence[FrozenTrial], space: Space, direction: StudyDirection
+    trials: Sequence[FrozenTrial], space: Space, directions: Sequence[StudyDirection]
 ) -> Observations:
     """Look at finished trials that belong to no study at hand."""
-    sign = 1.0 if direction == StudyDirection.MAXIMIZE else -1.0
-    return _Trials(space, sign).observe(trials, -1)
+    return _Trials(space, directions).observe(trials, -1)
 
 
 class History:
@@ -132,8 +160,7 @@ class History:
         """
         key = tuple(space.distributions.items())
         if self._trials is None or key != self._key:
-            sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-            self._key, self._trials = key, _Trials(space, sign)
+            self._key, self._trials = key, _Trials(space, study.directions)
         return self._trials.observe(trials, number)
 
 

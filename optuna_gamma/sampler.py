@@ -19,39 +19,23 @@ from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
-from optuna_gamma.bo.acquisition import make_acquisition
-from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.bo.maximize import maximize
-from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.process import GammaPrior
-from optuna_gamma.bo.transform import resolution
+from optuna_gamma.fits import read_fits
+from optuna_gamma.fits import SUGGESTED_KEY
+from optuna_gamma.fits import write_fits
+from optuna_gamma.history import Column
 from optuna_gamma.history import history
-from optuna_gamma.history import Observations
+from optuna_gamma.proposal import Proposer
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
-from optuna_gamma.surrogate import Fitted
-from optuna_gamma.surrogate import surrogate
 
 
 _logger = logging.getLogger(__name__)
 
 SEED_KEY = "gamma:seed"
 """Study system attribute: the seed that all samplers without one of their own share."""
-
-THETA_KEY = "gamma:theta"
-"""Trial system attribute: fitted hyper-parameters, where the next fit starts."""
-
-SUGGESTED_KEY = "gamma:suggested"
-"""Trial system attribute: what source trials suggest before the study's own space is known."""
-
-_MAX_ATTR_LENGTH = 2045
-
-_DETERMINISTIC_NOISE = 1e-6
-
-_FEW, _FEW_ROUNDS = 20, 7
-"""With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -139,10 +123,9 @@ class GammaBOSampler(BaseSampler):
         self._seed = seed
         self._reseeds = 0
         self._acquisition: Acquisition = acquisition
-        self._prior = prior or GammaPrior()
+        self._proposer = Proposer(acquisition, prior or GammaPrior(), deterministic_objective)
         self._n_startup_trials = n_startup_trials
         self._independent_sampler = independent_sampler
-        self._deterministic_objective = deterministic_objective
         self._source = _source(() if source_trials is None else source_trials, acquisition)
         self._warn_independent_sampling = warn_independent_sampling
 
@@ -242,7 +225,7 @@ class GammaBOSampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
 
     def _point(
-        self, study: Study, trial: FrozenTrial, space: Space, source: Observations | None
+        self, study: Study, trial: FrozenTrial, space: Space, source: Column | None
     ) -> Array:
         """Return the next point of a space, (d,)."""
         trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -255,10 +238,9 @@ class GammaBOSampler(BaseSampler):
 
         rng = self._rng(study, trial.number, "relative")
         with np.errstate(all="ignore"):
-            last = _last_fit(trials, trial, space)
-            x, fitted = self._propose(space.cube, seen, source, last, rng)
-        if len(encoded := fitted.to_json()) <= _MAX_ATTR_LENGTH:
-            study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
+            last = read_fits(trials, trial.number, space)
+            x, fits = self._proposer(space.cube, seen, source, last, rng)
+        write_fits(study, trial, fits)
         return x
 
     def _draw(
@@ -283,34 +265,6 @@ class GammaBOSampler(BaseSampler):
         if trial.number > 1:
             return False
         return trial.number == int(self._source.has_completed_in(space))
-
-    def _propose(
-        self,
-        cube: Cube,
-        seen: Observations,
-        source: Observations | None,
-        last: Fitted | None,
-        rng: np.random.Generator,
-    ) -> tuple[Array, Fitted]:
-        """Return the next point (d,) and the hyper-parameters to go on with."""
-        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
-        process, fitted = surrogate(cube, seen, source, last, self._prior, noise)
-        anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
-        if len(seen.pending):
-            process = process.pend(seen.pending)
-        acquisition = make_acquisition(
-            self._acquisition, process, self._prior, resolution(process.y)
-        )
-        taken = seen.pending
-        if self._deterministic_objective is not False:
-            taken = np.concatenate([seen.X, seen.pending])
-        rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
-        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
-        if x is None:
-            _logger.debug("All points of the search space were tried; one is repeated.")
-            x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
-            assert x is not None
-        return x, fitted
 
     def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         rng = self._rng(study, "startup")
@@ -351,14 +305,3 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
-
-
-def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial, space: Space) -> Fitted | None:
-    """Return what was written with the newest finished trial before this one that has any."""
-    names = space.distributions.keys()
-    for t in reversed(trials[: trial.number]):
-        if t.state.is_finished() and (encoded := t.system_attrs.get(THETA_KEY)):
-            suggested = t.system_attrs.get(SUGGESTED_KEY)
-            if suggested is None or suggested.keys() == names:  # else of the source's space
-                return Fitted.from_json(encoded)
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from optuna.distributions import BaseDistribution
 from optuna.search_space import intersection_search_space
@@ -12,7 +11,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.fit import informative
-from optuna_gamma.history import Observations
+from optuna_gamma.history import Column
 from optuna_gamma.history import observe
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
@@ -40,7 +39,7 @@ class SourceTrials:
 
     def __init__(self, trials: Iterable[FrozenTrial]) -> None:
         self._trials = [trial for trial in _checked(trials) if trial.state.is_finished()]
-        self._last: tuple[_Key, Observations | None] | None = None
+        self._last: tuple[_Key, Column | None] | None = None
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -56,7 +55,7 @@ class SourceTrials:
             for trial in self._trials
         )
 
-    def observe(self, space: Space, direction: StudyDirection) -> Observations | None:
+    def observe(self, space: Space, direction: StudyDirection) -> Column | None:
         """Return those that lie in a space.
 
         Args:
@@ -73,19 +72,12 @@ class SourceTrials:
             last = self._last = key, self._encode(space, direction)
         return last[1]
 
-    def _encode(self, space: Space, direction: StudyDirection) -> Observations | None:
+    def _encode(self, space: Space, direction: StudyDirection) -> Column | None:
         inside = [trial for trial in self._trials if space.contains(trial.params)]
-        seen = observe(inside, space, direction)
+        seen = observe(inside, space, [direction]).objective(0)
         if not seen.is_complete.any():
             return None
-        kept = informative(seen.values, _MAX_TRIALS)
-        return replace(
-            seen,
-            X=seen.X[kept],
-            values=seen.values[kept],
-            numbers=seen.numbers[kept],
-            is_complete=seen.is_complete[kept],
-        )
+        return seen[informative(seen.values, _MAX_TRIALS)]
 
 
 def _checked(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

@@ -1,4 +1,4 @@
-"""The surrogate model of an objective: which observations it is fitted to, and when.
+"""The surrogate model of a column: which observations it is fitted to, and when.
 
 n: Number of the study's observations that it is fitted to.
 m: Number of source trials; 0 without any.
@@ -7,8 +7,10 @@ d: Number of parameters; points have one more coordinate, the task, if there are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from optuna_gamma.bo.transfer import with_tasks
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 from optuna_gamma.bo.transform import standardize_beside
-from optuna_gamma.history import Observations
+from optuna_gamma.history import Column
 
 
 _REFIT_GROWTH = 1.05
@@ -67,9 +69,8 @@ class Fitted:
         return json.dumps(content, separators=(",", ":"))
 
     @staticmethod
-    def from_json(encoded: str) -> Fitted:
-        """Decode what :meth:`to_json` returned."""
-        content = json.loads(encoded)
+    def from_content(content: Mapping[str, Any]) -> Fitted:
+        """Rebuild from what :meth:`to_json` encoded."""
         return Fitted(
             content["n"],
             np.array(content["theta"], dtype=np.float64),
@@ -79,8 +80,8 @@ class Fitted:
 
 def surrogate(
     cube: Cube,
-    seen: Observations,
-    source: Observations | None,
+    seen: Column,
+    source: Column | None,
     last: Fitted | None,
     prior: GammaPrior,
     noise: float | None,
@@ -89,8 +90,8 @@ def surrogate(
 
     Args:
         cube: The space.
-        seen: The study's trials.
-        source: Source trials, of which at least one was completed, if there are any.
+        seen: What the study's trials tell.
+        source: What source trials tell, at least one of which was completed, if there are any.
         last: What the last fit found; of another space it is not used.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
@@ -154,9 +155,7 @@ class _Data:
     is_suspect: BoolArray
 
     @staticmethod
-    def of(
-        cube: Cube, seen: Observations, kept: NDArray[np.intp], source: Observations | None
-    ) -> _Data:
+    def of(cube: Cube, seen: Column, kept: NDArray[np.intp], source: Column | None) -> _Data:
         X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         is_spoilt = spoilt(values) & is_complete

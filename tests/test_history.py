@@ -60,7 +60,7 @@ def test_values_are_to_be_maximised_and_failures_are_as_bad_as_can_be() -> None:
         add(study, 2.0, TrialState.RUNNING)
         seen = see(study, History())
         np.testing.assert_array_equal(seen.X, [[0.25, 1.0], [0.5, 1.0]])
-        np.testing.assert_array_equal(seen.values, [sign * 3.0, -math.inf])
+        np.testing.assert_array_equal(seen.values, [[sign * 3.0], [-math.inf]])
         np.testing.assert_array_equal(seen.is_complete, [True, False])
         np.testing.assert_array_equal(seen.pending, [[1.0, 1.0]])
         assert len(see(study, History(), number=3).pending) == 0
@@ -73,6 +73,6 @@ def test_a_study_that_takes_the_place_of_a_deleted_one_is_another(tmp_path: Path
         study = optuna.create_study(study_name="s", storage=storage)
         add(study, value, TrialState.COMPLETE, value)
         trials = study.get_trials(deepcopy=False)
-        seen.append(history(study, trials).observe(study, trials, Space(SPACE), -1).values[0])
+        seen.append(history(study, trials).observe(study, trials, Space(SPACE), -1).values[0, 0])
         optuna.delete_study(study_name="s", storage=storage)
     assert seen == [-1.0, -2.0]

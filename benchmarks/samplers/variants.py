@@ -25,7 +25,7 @@ from benchmarks.samplers.contenders import own_version
 from benchmarks.samplers.setting import Setting
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import GammaPrior
-from optuna_gamma import sampler
+from optuna_gamma import proposal
 from optuna_gamma import surrogate
 from optuna_gamma.bo import maximize
 from optuna_gamma.bo import outliers
@@ -207,8 +207,8 @@ def _effort(spread: int, local: int, searches: int, rounds: int) -> Sequence[Cha
         (maximize, "N_GLOBAL", spread),
         (maximize, "N_LOCAL", local),
         (maximize, "N_SEARCHES", searches),
-        (sampler, "ROUNDS", rounds),
-        (sampler, "_FEW_ROUNDS", rounds),
+        (proposal, "ROUNDS", rounds),
+        (proposal, "_FEW_ROUNDS", rounds),
     )
 
 
@@ -234,11 +234,11 @@ VARIANTS: dict[str, Contender] = {
     "noise median 1e-6": _with(_noise(1e-6)),
     "noise median 1e-2": _with(_noise(1e-2)),
     "noise fixed near zero": _with(deterministic_objective=True),
-    "hyper-parameters averaged": _with((sampler, "make_acquisition", _averaged)),
-    "few rounds": _with((sampler, "ROUNDS", 7)),
+    "hyper-parameters averaged": _with((proposal, "make_acquisition", _averaged)),
+    "few rounds": _with((proposal, "ROUNDS", 7)),
     "fitted at doublings": _with((surrogate, "_REFIT_GROWTH", 2.0)),
-    "incumbent best value": _with((sampler, "make_acquisition", _best_value)),
-    "trust region": _with((sampler, "maximize", _trust_region)),
+    "incumbent best value": _with((proposal, "make_acquisition", _best_value)),
+    "trust region": _with((proposal, "maximize", _trust_region)),
     "no candidates near the best": _with((maximize, "N_LOCAL", 0)),
     "one search": _with((maximize, "N_SEARCHES", 1)),
     "search effort x 4": _with(*_effort(512, 256, 8, 20)),
