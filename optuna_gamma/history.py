@@ -9,6 +9,7 @@ k: Number of running trials that have them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import copy
 from dataclasses import dataclass
 import math
 import threading
@@ -133,6 +134,23 @@ def observe(
 ) -> Observations:
     """Look at finished trials that belong to no study at hand."""
     return _Trials(space, directions).observe(trials, -1)
+
+
+def as_of(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
+    """Return the trials before one as they were when it began: some were still running.
+
+    Args:
+        trials: All trials of a study.
+        number: Number of the trial, or how many there are: then nothing is undone.
+    """
+    before = list(trials[:number])
+    began = trials[number].datetime_start if number < len(trials) else None
+    for i, trial in enumerate(before):
+        ended = trial.datetime_complete
+        if began is not None and ended is not None and ended > began:
+            before[i] = copy.copy(trial)
+            before[i].state = TrialState.RUNNING
+    return before
 
 
 class History:

@@ -9,12 +9,15 @@ import logging
 import numpy as np
 
 from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.acquisition import LogEI
 from optuna_gamma.bo.acquisition import make_acquisition
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.maximize import maximize
 from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transfer import Target
 from optuna_gamma.bo.transform import resolution
 from optuna_gamma.history import Column
 from optuna_gamma.history import Observations
@@ -64,16 +67,8 @@ class Proposer:
         Returns:
             The next point, (d,), and what the fits that it rests on found.
         """
-        noise = _DETERMINISTIC_NOISE if self.deterministic_objective else None
-        process, fitted = surrogate(
-            cube, seen.objective(0), source, last.get(""), self.prior, noise
-        )
+        process, acquisition, fitted = self.look(cube, seen, source, last)
         anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
-        if len(seen.pending):
-            process = process.pend(seen.pending)
-        acquisition = make_acquisition(
-            self.acquisition, process, self.prior, resolution(process.y)
-        )
         taken = seen.pending
         if self.deterministic_objective is not False:
             taken = np.concatenate([seen.X, seen.pending])
@@ -84,3 +79,26 @@ class Proposer:
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
             assert x is not None
         return x, {"": fitted}
+
+    def look(
+        self,
+        cube: Cube,
+        seen: Observations,
+        source: Column | None,
+        last: Mapping[str, Fitted],
+    ) -> tuple[Process | Target, LogEI, Fitted]:
+        """Return what a proposal rests on: the process, what is maximised, and the fit.
+
+        The arguments are those of a call. The process knows observed points only; what is
+        maximised knows of pending ones.
+        """
+        noise = _DETERMINISTIC_NOISE if self.deterministic_objective else None
+        process, fitted = surrogate(
+            cube, seen.objective(0), source, last.get(""), self.prior, noise
+        )
+        pended = process.pend(seen.pending) if len(seen.pending) else process
+        return (
+            process,
+            make_acquisition(self.acquisition, pended, self.prior, resolution(process.y)),
+            fitted,
+        )

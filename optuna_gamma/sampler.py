@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import copy
+from dataclasses import dataclass
 import hashlib
 import logging
 from typing import Any
@@ -19,23 +20,49 @@ from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.acquisition import LogEI
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transfer import Target
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
+from optuna_gamma.history import as_of
 from optuna_gamma.history import Column
 from optuna_gamma.history import history
+from optuna_gamma.history import observe
 from optuna_gamma.proposal import Proposer
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
+from optuna_gamma.surrogate import known
 
 
 _logger = logging.getLogger(__name__)
 
 SEED_KEY = "gamma:seed"
 """Study system attribute: the seed that all samplers without one of their own share."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a trial is proposed from, for people to look at.
+
+    Attributes:
+        space: The search space.
+        seen: The trials that the process knows, without those left out.
+        process: The process.
+        acquisition: What is maximised, as a function of points of the cube.
+        next_params: What is proposed, where it is the next trial that is asked for.
+    """
+
+    space: Space
+    seen: Column
+    process: Process | Target
+    acquisition: LogEI
+    next_params: dict[str, Any] | None
 
 
 class GammaBOSampler(BaseSampler):
@@ -224,16 +251,47 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 
+    def view(self, study: Study, number: int | None = None) -> View | None:
+        """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
+
+        Args:
+            study: A study with one objective, which may have been sampled by another sampler.
+            number: Number of a trial; :obj:`None` is the next one.
+
+        Returns:
+            The view; :obj:`None` if it was, or will be, a start-up trial.
+        """
+        all_trials = study._get_trials(deepcopy=False, use_cache=False)
+        n = len(all_trials) if number is None else number
+        trials = as_of(all_trials, n)
+        space = Space(without_single(history(study, all_trials).search_space(study)))
+        source = self._source.observe(space, study.direction)
+        seen = observe(trials, space, study.directions)
+        if not space.distributions or not self._can_fit(seen.is_complete, source):
+            return None
+        with np.errstate(all="ignore"):
+            last = read_fits(all_trials, n + 1, space)
+            process, acquisition, fitted = self._proposer.look(space.cube, seen, source, last)
+            column = seen.objective(0)
+            params = None
+            if number is None:
+                rng = self._rng(study, n, "relative")
+                x, _ = self._proposer(space.cube, seen, source, last, rng)
+                params = space.decode(x)
+        return View(space, column[known(column, fitted)], process, acquisition, params)
+
+    def _can_fit(self, is_complete: BoolArray, source: Column | None) -> bool:
+        if source is not None:
+            is_complete = np.append(source.is_complete, is_complete)
+        return bool(is_complete.any()) and len(is_complete) >= self._n_startup_trials
+
     def _point(
         self, study: Study, trial: FrozenTrial, space: Space, source: Column | None
     ) -> Array:
         """Return the next point of a space, (d,)."""
         trials = study._get_trials(deepcopy=False, use_cache=False)
         seen = history(study, trials).observe(study, trials, space, trial.number)
-        is_complete = seen.is_complete
-        if source is not None:
-            is_complete = np.append(source.is_complete, is_complete)
-        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
+        if not self._can_fit(seen.is_complete, source):
             return self._startup_point(study, trial, space)
 
         rng = self._rng(study, trial.number, "relative")

@@ -103,10 +103,9 @@ def surrogate(
     n_theta = cube.dim + 2 if source is None else cube.dim + 3
     if last is not None and (len(last.theta) != n_theta or n < last.n):
         last = None  # of another space
-    kept = informative(seen.values, _MAX_TRIALS)
     if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
         fitted = last
-        kept = kept[~np.isin(seen.numbers[kept], last.distrusted)]
+        kept = known(seen, last)
         data = _Data.of(cube, seen, kept, source)
         process = condition(
             data.X,
@@ -120,6 +119,7 @@ def surrogate(
         )
     else:
         model = default_model(cube, prior, noise)
+        kept = informative(seen.values, _MAX_TRIALS)
         data = _Data.of(cube, seen, kept, source)
         process, trusted = fit_trusted(
             data.X,
@@ -132,6 +132,12 @@ def surrogate(
         )
         fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
     return process if source is None else Target(process), fitted
+
+
+def known(seen: Column, fitted: Fitted) -> NDArray[np.intp]:
+    """Return which of the study's observations a process with this fit knows, in its order."""
+    kept = informative(seen.values, _MAX_TRIALS)
+    return kept[~np.isin(seen.numbers[kept], fitted.distrusted)]
 
 
 @dataclass(frozen=True)
