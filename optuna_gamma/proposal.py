@@ -68,6 +68,17 @@ class Proposer:
             The next point, (d,), and what the fits that it rests on found.
         """
         process, acquisition, fitted = self.look(cube, seen, source, last)
+        return self.choose(cube, seen, process, acquisition, rng), {"": fitted}
+
+    def choose(
+        self,
+        cube: Cube,
+        seen: Observations,
+        process: Process | Target,
+        acquisition: LogEI,
+        rng: np.random.Generator,
+    ) -> Array:
+        """Return the next point, (d,), given what :meth:`look` returns."""
         anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
         taken = seen.pending
         if self.deterministic_objective is not False:
@@ -78,7 +89,7 @@ class Proposer:
             _logger.debug("All points of the search space were tried; one is repeated.")
             x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
             assert x is not None
-        return x, {"": fitted}
+        return x
 
     def look(
         self,

@@ -64,6 +64,11 @@ class View:
     acquisition: LogEI
     next_params: dict[str, Any] | None
 
+    @property
+    def full_process(self) -> Process:
+        """The process over all it knows, source trials included."""
+        return self.process.process if isinstance(self.process, Target) else self.process
+
 
 class GammaBOSampler(BaseSampler):
     """Sampler for few, expensive trials: Bayesian optimisation with a Gamma prior.
@@ -155,6 +160,11 @@ class GammaBOSampler(BaseSampler):
         self._independent_sampler = independent_sampler
         self._source = _source(() if source_trials is None else source_trials, acquisition)
         self._warn_independent_sampling = warn_independent_sampling
+
+    @property
+    def prior(self) -> GammaPrior:
+        """Prior of the precision of the standardised values."""
+        return self._proposer.prior
 
     def reseed_rng(self) -> None:
         """Go over to other random choices, the same for every sampler reseeded as often."""
@@ -276,7 +286,7 @@ class GammaBOSampler(BaseSampler):
             params = None
             if number is None:
                 rng = self._rng(study, n, "relative")
-                x, _ = self._proposer(space.cube, seen, source, last, rng)
+                x = self._proposer.choose(space.cube, seen, process, acquisition, rng)
                 params = space.decode(x)
         return View(space, column[known(column, fitted)], process, acquisition, params)
 
