@@ -66,7 +66,7 @@ def plot_confusion_matrices(
     )
     for column, matrix in enumerate(counts.values(), 1):
         _draw(figure, column, matrix, names)
-    styled(figure, _TITLE, height=min(170 + 26 * n, 900), showlegend=False)
+    styled(figure, _TITLE, height=min(140 + 28 * n, 900), showlegend=False)
     figure.update_annotations(font={"size": 14})
     # Positions, not names: two classes may have the same name.
     axis = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": names, "showgrid": False}

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.visualization.stages import read_stages
@@ -21,6 +19,7 @@ from optuna_gamma.visualization.style import make_subplots
 from optuna_gamma.visualization.style import nothing
 from optuna_gamma.visualization.style import ORANGE
 from optuna_gamma.visualization.style import parameter_axis
+from optuna_gamma.visualization.style import place
 from optuna_gamma.visualization.style import RANKS
 from optuna_gamma.visualization.style import styled
 from optuna_gamma.visualization.style import text
@@ -89,7 +88,13 @@ def plot_schedule(
 
 def _draw_parameter(figure: go.Figure, row: int, name: str, stages: Stages) -> None:
     marks = [
-        _Mark(float(x), _coordinate(trial, name), float(goodness), symbol, about(trial, d.said))
+        _Mark(
+            float(x),
+            place(trial.distributions[name], trial.params[name]),
+            float(goodness),
+            symbol,
+            about(trial, d.said),
+        )
         for d in stages.drawn
         for trial, x, goodness in zip(d.trials, d.x, d.goodness, strict=True)
         if name in trial.params
@@ -102,7 +107,7 @@ def _draw_parameter(figure: go.Figure, row: int, name: str, stages: Stages) -> N
     ends = [*steps, steps[-1]]
     figure.add_scatter(
         x=[*(d.start for d, _ in steps), steps[-1][0].end],
-        y=[_coordinate(trial, name) for _, trial in ends],
+        y=[place(trial.distributions[name], trial.params[name]) for _, trial in ends],
         mode="lines",
         line={"shape": "hv", "color": ORANGE, "width": 2.5},
         text=[about(trial, f"promoted: {d.said}") for d, trial in ends],
@@ -175,9 +180,3 @@ def _draw_candidates(figure: go.Figure, row: int, marks: Sequence[_Mark]) -> Non
         row=row,
         col=1,
     )
-
-
-def _coordinate(trial: FrozenTrial, name: str) -> object:
-    value = trial.params[name]
-    is_choice = isinstance(trial.distributions[name], CategoricalDistribution)
-    return text(value) if is_choice else value

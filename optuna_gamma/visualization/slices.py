@@ -19,6 +19,7 @@ from optuna_gamma.visualization.scale import find_scale
 from optuna_gamma.visualization.scale import Scale
 from optuna_gamma.visualization.style import about
 from optuna_gamma.visualization.style import MAX_POINTS
+from optuna_gamma.visualization.style import place
 from optuna_gamma.visualization.style import text
 from optuna_gamma.visualization.style import thinned
 
@@ -124,7 +125,7 @@ class Slice:
 
     def place(self, name: str, value: Any) -> Any:
         """Return where a value is on a parameter's axis."""
-        return text(value) if self.is_categorical(name) else value
+        return place(self.view.space.distributions[name], value)
 
     def places(self, name: str) -> list[Any]:
         """Return where the trials are on a parameter's axis."""

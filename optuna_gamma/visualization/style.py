@@ -54,7 +54,6 @@ def styled(figure: go.Figure, title: str, height: int = 460, **layout: Any) -> g
         "linecolor": GRID,
         "ticks": "outside",
         "tickcolor": GRID,
-        "automargin": True,
         "title": {"standoff": 8},
     }
     figure.update_layout(
@@ -78,27 +77,31 @@ def styled(figure: go.Figure, title: str, height: int = 460, **layout: Any) -> g
         },
     )
     figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
+    figure.update_yaxes(automargin=True, **axis)
     figure.update_layout(**layout)
+    if figure.layout.showlegend is False:
+        figure.update_layout(margin={"b": 56})
     return figure
 
 
 def parameter_axis(kind: BaseDistribution) -> dict[str, Any]:
     """Return the settings of a parameter's axis, which shows all of its range."""
     if isinstance(kind, CategoricalDistribution):
-        choices = [text(choice) for choice in kind.choices]
+        names = choices(kind)
         return {
             "type": "category",
             "categoryorder": "array",
-            "categoryarray": choices,
-            "range": [-0.5, len(choices) - 0.5],
+            "categoryarray": names,
+            "range": [-0.5, len(names) - 0.5],
+            "automargin": True,
         }
     assert isinstance(kind, FloatDistribution | IntDistribution)
     ends = [float(kind.low), float(kind.high)]
     if kind.log:
         ends = [math.log10(end) for end in ends]
+    nticks = 3 if ends[1] - ends[0] < 3 else 5  # on a log axis; more do not fit on a phone
     pad = 0.03 * (ends[1] - ends[0])
-    settings = {"type": "log", "tickformat": ".2~g", "nticks": 5} if kind.log else {}
+    settings = {"type": "log", "tickformat": ".2~g", "nticks": nticks} if kind.log else {}
     return {**settings, "range": [ends[0] - pad, ends[1] + pad]}
 
 
@@ -124,7 +127,28 @@ def nothing(title: str, reason: str) -> go.Figure:
 def text(value: object, length: int = _MAX_LENGTH) -> str:
     """Return what people have named or chosen as plotly may show it: nothing in it is markup."""
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return html.escape(shown if len(shown) <= length else f"{shown[: length - 1]}…")
+    shown = shown if len(shown) <= length else f"{shown[: length - 1]}…"
+    # A dollar would begin a formula, and quotes need no escape outside of tags.
+    return html.escape(shown, quote=False).replace("$", "&#36;")
+
+
+def choices(kind: CategoricalDistribution) -> list[str]:
+    """Return the names of a parameter's choices on an axis: short, and no two alike."""
+    named: list[str] = []
+    for choice in kind.choices:
+        name, n = text(choice, 20), 1
+        while name in named:
+            n += 1
+            name = f"{text(choice, 20)} ({n})"
+        named.append(name)
+    return named
+
+
+def place(kind: BaseDistribution, value: Any) -> Any:
+    """Return where a parameter's value is on its axis."""
+    if isinstance(kind, CategoricalDistribution):
+        return choices(kind)[int(kind.to_internal_repr(value))]
+    return value
 
 
 def listed(values: Mapping[str, Any]) -> str:
