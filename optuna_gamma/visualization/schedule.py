@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.visualization.stages import read_stages
@@ -107,7 +108,7 @@ def _draw_parameter(figure: go.Figure, row: int, name: str, stages: Stages) -> N
     ends = [*steps, steps[-1]]
     figure.add_scatter(
         x=[*(d.start for d, _ in steps), steps[-1][0].end],
-        y=[place(trial.distributions[name], trial.params[name]) for _, trial in ends],
+        y=[_at(trial, name) for _, trial in ends],
         mode="lines",
         line={"shape": "hv", "color": ORANGE, "width": 2.5},
         text=[about(trial, f"promoted: {d.said}") for d, trial in ends],
@@ -180,3 +181,7 @@ def _draw_candidates(figure: go.Figure, row: int, marks: Sequence[_Mark]) -> Non
         row=row,
         col=1,
     )
+
+
+def _at(trial: FrozenTrial, name: str) -> object:
+    return place(trial.distributions[name], trial.params[name])

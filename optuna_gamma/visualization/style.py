@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 import html
 import math
 from typing import Any
@@ -132,7 +133,8 @@ def text(value: object, length: int = _MAX_LENGTH) -> str:
     return html.escape(shown, quote=False).replace("$", "&#36;")
 
 
-def choices(kind: CategoricalDistribution) -> list[str]:
+@functools.lru_cache(maxsize=64)
+def choices(kind: CategoricalDistribution) -> tuple[str, ...]:
     """Return the names of a parameter's choices on an axis: short, and no two alike."""
     named: list[str] = []
     for choice in kind.choices:
@@ -141,7 +143,7 @@ def choices(kind: CategoricalDistribution) -> list[str]:
             n += 1
             name = f"{text(choice, 20)} ({n})"
         named.append(name)
-    return named
+    return tuple(named)
 
 
 def place(kind: BaseDistribution, value: Any) -> Any:
