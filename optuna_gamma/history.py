@@ -71,6 +71,15 @@ class Observations:
     is_complete: BoolArray
     pending: Array
 
+    def __getitem__(self, chosen: NDArray[np.intp]) -> Observations:
+        return Observations(
+            self.X[chosen],
+            self.values[chosen],
+            self.numbers[chosen],
+            self.is_complete[chosen],
+            self.pending,
+        )
+
     def objective(self, j: int) -> Column:
         """Return what is known of an objective."""
         return Column(self.X, self.values[:, j], self.numbers, self.is_complete)

@@ -21,6 +21,7 @@ from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.acquisition import LogEI
+from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.process import GammaPrior
@@ -261,12 +262,16 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 
-    def view(self, study: Study, number: int | None = None) -> View | None:
+    def view(
+        self, study: Study, number: int | None = None, most: int | None = None
+    ) -> View | None:
         """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
 
         Args:
             study: A study with one objective, which may have been sampled by another sampler.
             number: Number of a trial; :obj:`None` is the next one.
+            most: How many trials the process is to know at most: a first fit to very many takes
+                long, which a sampler that took part from the beginning never has to do.
 
         Returns:
             The view; :obj:`None` if it was, or will be, a start-up trial.
@@ -279,6 +284,8 @@ class GammaBOSampler(BaseSampler):
         seen = observe(trials, space, study.directions)
         if not space.distributions or not self._can_fit(seen.is_complete, source):
             return None
+        if most is not None:
+            seen = seen[informative(seen.values[:, 0], most)]
         with np.errstate(all="ignore"):
             last = read_fits(all_trials, n + 1, space)
             process, acquisition, fitted = self._proposer.look(space.cube, seen, source, last)

@@ -36,6 +36,7 @@ from optuna_gamma.visualization import plot_lineage
 from optuna_gamma.visualization import plot_precision
 from optuna_gamma.visualization import plot_process
 from optuna_gamma.visualization import plot_schedule
+from optuna_gamma.visualization.process import look
 
 
 REPORT_FILE = "report.html"
@@ -141,7 +142,7 @@ def _of_the_search(staged: StagedStudy, facts: Facts) -> Iterator[Picture]:
     """Show the model of the last stage that has one."""
     for stage, study in reversed(list(zip(facts.status.stages, staged.studies, strict=False))):
         study.sampler = _sampler(facts)
-        if stage.n_trials > 1 and _sampler(facts).view(study) is not None:
+        if stage.n_trials > 1 and look(study) is not None:
             break
     else:
         return

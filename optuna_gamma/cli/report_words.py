@@ -113,8 +113,8 @@ def _cost(facts: Facts) -> str:
     spent, kept = _epochs(facts)
     if spent:
         words += (
-            f", {spent:,.6g} epochs in all, of which {kept:,.6g} made the network: the others were "
-            "the price of the search"
+            f", {spent:,.6g} epochs in all, of which {kept:,.6g} made the network: the others "
+            "were the price of the search"
         )
     seconds = sum(trial.system_attrs.get(SECONDS_KEY, 0.0) for trial in facts.trials)
     if seconds:

@@ -68,7 +68,7 @@ def plot_comparison(
             mode="lines+markers" if len(found.best) < 100 else "lines",
             line={"shape": "hv", "width": 2.5},
             marker={"size": 5},
-            name=text(name, 40),
+            name=text(name),
             hovertemplate="%{y:.6g} after %{x}<extra>%{fullData.name}</extra>",
         )
     styled(figure, _TITLE)

@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 from scipy import special
 
+from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.sampler import View
 from optuna_gamma.visualization.slices import DEPTH
@@ -30,6 +31,9 @@ from optuna_gamma.visualization.style import text
 _TITLE = "Process and acquisition"
 _N_POINTS, _N_SIDE = 301, 61
 
+_MOST_UNFITTED = 200
+"""How many trials the process knows where the sampler took no part."""
+
 
 def plot_process(
     study: optuna.Study,
@@ -47,12 +51,13 @@ def plot_process(
 
     Values are those of the study: the process sees them standardised, which is undone. Bad ones
     far from the others it sees drawn in: they are triangles where it sees them. Trials that failed
-    or were pruned are crosses.
+    or were pruned are crosses. What the process does not know is an open circle.
 
     Args:
         study: A study with one objective. If its sampler is no
             :class:`~optuna_gamma.GammaBOSampler`, what one with default arguments would believe
-            is shown.
+            is shown. Where none took part, the process knows the better half of 200 trials and an
+            even choice of the others.
         params: One or two parameters; :obj:`None`: those over which the process varies most.
         target_name: What to call the objective value.
 
@@ -71,12 +76,23 @@ def plot_process(
         >>> study.optimize(lambda t: (t.suggest_float("x", -5, 5) - 2) ** 2, n_trials=8)
         >>> figure = plot_process(study)
     """
-    view = sampler_of(study).view(study)
+    view = look(study)
     if view is None:
         return nothing(_TITLE, "The study has too few completed trials for a model.")
     names = _chosen(view, params)
     cut, label = Slice.of(study, view, names), text(target_name, 40)
     return _curve(cut, names[0], label) if len(names) == 1 else _contours(cut, names, label)
+
+
+def look(study: optuna.Study, number: int | None = None) -> View | None:
+    """Return what a trial was, or the next one will be, proposed from.
+
+    Raises:
+        ValueError: If the study has several objectives.
+    """
+    sampler = sampler_of(study)
+    took_part = any(THETA_KEY in t.system_attrs for t in study.get_trials(deepcopy=False))
+    return sampler.view(study, number, None if took_part else _MOST_UNFITTED)
 
 
 def sampler_of(study: optuna.Study) -> GammaBOSampler:

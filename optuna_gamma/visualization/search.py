@@ -7,6 +7,7 @@ from scipy import stats
 
 from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.sampler import View
+from optuna_gamma.visualization.process import look
 from optuna_gamma.visualization.process import sampler_of
 from optuna_gamma.visualization.style import about
 from optuna_gamma.visualization.style import BAND
@@ -162,11 +163,10 @@ def plot_precision(study: optuna.Study) -> go.Figure:
 
 def _views(study: optuna.Study) -> list[tuple[int, View]]:
     """Look at what trials were proposed from, an even choice, and what the next one will be."""
-    sampler = sampler_of(study)
     trials = study.get_trials(deepcopy=False)
     proposed = [trial.number for trial in trials if THETA_KEY in trial.system_attrs]
     numbers = proposed or [trial.number for trial in trials]
     most = _MOST if proposed else _MOST_UNFITTED
     chosen = [numbers[i] for i in thinned(len(numbers), most)]
-    views = [(number, sampler.view(study, number)) for number in [*chosen, len(trials)]]
+    views = [(number, look(study, number)) for number in [*chosen, len(trials)]]
     return [(number, view) for number, view in views if view is not None]

@@ -77,8 +77,8 @@ def styled(figure: go.Figure, title: str, height: int = 460, **layout: Any) -> g
             "itemsizing": "constant",
         },
     )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(automargin=True, **axis)
+    figure.update_xaxes(automargin="bottom", **axis)
+    figure.update_yaxes(automargin="left", **axis)
     figure.update_layout(**layout)
     if figure.layout.showlegend is False:
         figure.update_layout(margin={"b": 56})
@@ -94,7 +94,6 @@ def parameter_axis(kind: BaseDistribution) -> dict[str, Any]:
             "categoryorder": "array",
             "categoryarray": names,
             "range": [-0.5, len(names) - 0.5],
-            "automargin": True,
         }
     assert isinstance(kind, FloatDistribution | IntDistribution)
     ends = [float(kind.low), float(kind.high)]
@@ -120,7 +119,7 @@ def nothing(title: str, reason: str) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.add_annotation(
-        text=text(reason), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+        text=text(reason, 200), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
     )
     return figure
 
