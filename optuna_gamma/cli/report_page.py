@@ -10,13 +10,12 @@ import html
 from importlib.metadata import version
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
 from optuna_gamma.cli.report_words import Facts
 from optuna_gamma.cli.report_words import headline
 from optuna_gamma.cli.report_words import remarks
 from optuna_gamma.cli.report_words import summary
 from optuna_gamma.cli.report_words import table
+from optuna_gamma.visualization.style import get_plotlyjs
 
 
 @dataclass(frozen=True)

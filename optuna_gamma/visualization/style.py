@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 
 try:
     import plotly.graph_objects as go
+    from plotly.offline import get_plotlyjs
     from plotly.subplots import make_subplots
 except ImportError as error:
     raise ImportError(
@@ -29,7 +30,7 @@ except ImportError as error:
         name="plotly",
     ) from error
 
-__all__ = ["go", "make_subplots"]
+__all__ = ["get_plotlyjs", "go", "make_subplots"]
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
