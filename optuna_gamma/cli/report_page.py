@@ -80,10 +80,9 @@ _SCRIPT = """
     await new Promise((resolve) => setTimeout(resolve));  // the page stays alive meanwhile
   }
   // Paper has its own width.
-  addEventListener("beforeprint", () => drawn.forEach((plot) => Plotly.relayout(
-    plot, {width: plot.parentElement.children.length > 2 ? 320 : 660, autosize: false})));
-  addEventListener("afterprint", () => drawn.forEach((plot) => Plotly.relayout(
-    plot, {width: null, autosize: true})));
+  const fit = (size) => drawn.forEach((plot) => Plotly.relayout(plot, size));
+  addEventListener("beforeprint", () => fit({width: 660, autosize: false}));
+  addEventListener("afterprint", () => fit({width: null, autosize: true}));
   document.documentElement.dataset.drawn = drawn.length;
 })();
 """
