@@ -102,8 +102,8 @@ def samplers(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn or outliers; again for more. "
-            "All, by default."
+            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn, outliers; with several "
+            "objectives zdt, dtlz, bbob-biobj; bbob-constrained; again for more. All, by default."
         ),
     ] = None,
     preset: PresetOption = Preset.smoke,

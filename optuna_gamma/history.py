@@ -8,6 +8,7 @@ k: Number of running trials that have them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Observations:
         X: Points of finished trials, (n, d).
         values: Their values of each objective, to be maximised; −∞ for those that failed or were
             pruned, (n, m).
+        constraints: Values of each constraint by its key, the keys in alphabetical order; feasible
+            up to zero, NaN where a trial has none, (n,).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
@@ -67,6 +70,7 @@ class Observations:
 
     X: Array
     values: Array
+    constraints: Mapping[str, Array]
     numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
@@ -75,14 +79,28 @@ class Observations:
         return Observations(
             self.X[chosen],
             self.values[chosen],
+            {key: values[chosen] for key, values in self.constraints.items()},
             self.numbers[chosen],
             self.is_complete[chosen],
             self.pending,
         )
 
     def objective(self, j: int) -> Column:
-        """Return what is known of an objective."""
-        return Column(self.X, self.values[:, j], self.numbers, self.is_complete)
+        """Return what is known of an objective.
+
+        A trial that failed where it was not feasible may not have failed for being bad: its
+        constraints tell enough.
+        """
+        column = Column(self.X, self.values[:, j], self.numbers, self.is_complete)
+        is_violated = np.zeros(len(self.numbers), dtype=np.bool_)
+        for values in self.constraints.values():
+            is_violated |= values > 0.0
+        return column[self.is_complete | ~is_violated] if is_violated.any() else column
+
+    def constraint(self, key: str) -> Column:
+        """Return what is known of a constraint, from the trials that have it."""
+        values = self.constraints[key]
+        return Column(self.X, values, self.numbers, self.is_complete)[~np.isnan(values)]
 
 
 _OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
@@ -98,12 +116,16 @@ class _Trials:
         d, m = len(space.distributions), len(directions)
         fields = [("point", np.float64, (d,)), ("values", np.float64, (m,)), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
+        self._constraints: dict[str, Array] = {}
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
         """Look at what is new among all trials of the study; leave one of them out."""
         if len(self._rows) < len(trials):
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
+            unknown = np.full(len(more), math.nan)
+            for key, values in self._constraints.items():
+                self._constraints[key] = np.concatenate([values, unknown])
         rows = self._rows[: len(trials)]
         names = self._space.distributions.keys()
         running = []
@@ -120,12 +142,17 @@ class _Trials:
                 point = self._space.encode([trial.params])[0]
                 kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
                 rows[i] = (point, self._values(trial), kind)
+                for key, value in trial.constraints.items():
+                    if key not in self._constraints:
+                        self._constraints[key] = np.full(len(self._rows), math.nan)
+                    self._constraints[key][i] = value
             else:
                 rows["kind"][i] = _ABSENT
         usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
         return Observations(
             X=rows["point"][usable],
             values=rows["values"][usable],
+            constraints={key: self._constraints[key][usable] for key in sorted(self._constraints)},
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),

@@ -20,10 +20,10 @@ from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
-from optuna_gamma.bo.acquisition import LogEI
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.maximize import Acquisition as Maximand
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.transfer import Target
@@ -62,7 +62,7 @@ class View:
     space: Space
     seen: Column
     process: Process | Target
-    acquisition: LogEI
+    acquisition: Maximand
     next_params: dict[str, Any] | None
 
     @property
@@ -82,6 +82,17 @@ class GammaBOSampler(BaseSampler):
     Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
     made them so is not proposed again.
 
+    With several objectives each has a process of its own, and the next trial maximises the
+    expected hypervolume improvement over the front of the trials so far: exactly for up to three
+    objectives, by quadrature along 32 random directions above. In the standardised values of the
+    model, the reference point lies below the worst value on the front by a tenth of the front's
+    extent, and by half a standard deviation at least.
+
+    So has each constraint that trials set by :meth:`optuna.trial.Trial.set_constraint`: the
+    improvement, over feasible trials alone, is multiplied by the probability that all constraints
+    are met; while no trial is feasible, this probability is maximised. Constraints are told apart
+    by their keys. What a trial does not set is unknown, and taken as the model predicts it.
+
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
@@ -99,7 +110,7 @@ class GammaBOSampler(BaseSampler):
         acquisition: ``"gamma"``: expected improvement under Student-t predictions;
             ``"gaussian"``: under Gaussian predictions of the same location and scale;
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
-            baseline.
+            baseline for one objective.
         prior: Prior of the precision of the standardised values.
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
@@ -116,13 +127,15 @@ class GammaBOSampler(BaseSampler):
             the space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
-            where none is left that was completed, all is as without them.
+            where none is left that was completed, all is as without them. One objective only; of
+            their constraints nothing is used.
         warn_independent_sampling: Whether to warn when a parameter is sampled independently
             after the start-up trials.
 
     Raises:
         TypeError: If the source trials are no trials.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range; when it proposes, if a study with several
+            objectives meets ``acquisition="conjugate"`` or source trials.
 
     Example:
         >>> import optuna
@@ -187,7 +200,7 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that every completed trial has, but for single-valued ones."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         return without_single(history(study, trials).search_space(study))
 
@@ -195,11 +208,11 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         space = Space(search_space or self._source.search_space())
         if not space.distributions:
             return {}
-        source = self._source.observe(space, study.direction)
+        source = self._source.observe(space, study.directions[0])
         if trial.number == 1 and source is not None:
             return {
                 name: self._draw(study, trial, name, kind, in_middle=True)
@@ -220,7 +233,7 @@ class GammaBOSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one parameter by itself."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         # In a first trial no more is known of the search space.
         space = Space(without_single({**trial.distributions, param_name: param_distribution}))
         suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
@@ -288,19 +301,33 @@ class GammaBOSampler(BaseSampler):
             seen = seen[informative(seen.values[:, 0], most)]
         with np.errstate(all="ignore"):
             last = read_fits(all_trials, n + 1, space)
-            process, acquisition, fitted = self._proposer.look(space.cube, seen, source, last)
-            column = seen.objective(0)
-            params = None
+            models = self._proposer.fit(space.cube, seen, source, last)
+            rng = self._rng(study, n, "relative")
+            params, column = None, seen.objective(0)
             if number is None:
-                rng = self._rng(study, n, "relative")
-                x = self._proposer.choose(space.cube, seen, process, acquisition, rng)
-                params = space.decode(x)
-        return View(space, column[known(column, fitted)], process, acquisition, params)
+                params = space.decode(self._proposer.choose(space.cube, seen, models, rng))
+            _, acquisition = models.acquisition(self._proposer, seen, rng)
+        column = column[known(column, models.fits[""])]
+        return View(space, column, models.objectives[0], acquisition, params)
 
     def _can_fit(self, is_complete: BoolArray, source: Column | None) -> bool:
         if source is not None:
             is_complete = np.append(source.is_complete, is_complete)
         return bool(is_complete.any()) and len(is_complete) >= self._n_startup_trials
+
+    def _check(self, study: Study) -> None:
+        """Raise an error if something given does not go with several objectives."""
+        if len(study.directions) == 1:
+            return
+        if self._acquisition == "conjugate":
+            raise ValueError(
+                'Several objectives need `acquisition` "gamma" or "gaussian": "conjugate" has no '
+                "hypervolume improvement."
+            )
+        if len(self._source):
+            raise ValueError(
+                "`source_trials` have one value each: they cannot be used with several objectives."
+            )
 
     def _point(
         self, study: Study, trial: FrozenTrial, space: Space, source: Column | None

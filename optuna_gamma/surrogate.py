@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import constraint_model
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
@@ -30,6 +31,7 @@ from optuna_gamma.bo.transfer import Target
 from optuna_gamma.bo.transfer import TASK_OFFSET
 from optuna_gamma.bo.transfer import with_task
 from optuna_gamma.bo.transfer import with_tasks
+from optuna_gamma.bo.transform import slack
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 from optuna_gamma.bo.transform import standardize_beside
@@ -85,6 +87,7 @@ def surrogate(
     last: Fitted | None,
     prior: GammaPrior,
     noise: float | None,
+    is_constraint: bool = False,
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
@@ -95,6 +98,8 @@ def surrogate(
         last: What the last fit found; of another space it is not used.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
+        is_constraint: Whether it is a constraint, whose slack is modelled then: which values are
+            far from the others says nothing of the trial.
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found.
@@ -103,10 +108,11 @@ def surrogate(
     n_theta = cube.dim + 2 if source is None else cube.dim + 3
     if last is not None and (len(last.theta) != n_theta or n < last.n):
         last = None  # of another space
+    kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
     if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
         fitted = last
-        kept = known(seen, last)
-        data = _Data.of(cube, seen, kept, source)
+        kept = kept[~np.isin(seen.numbers[kept], last.distrusted)]
+        data = _Data.of(cube, seen[kept], source, is_constraint)
         process = condition(
             data.X,
             data.standardized(np.ones(len(data.X), dtype=np.bool_)),
@@ -118,9 +124,9 @@ def surrogate(
             0.0 if source is None else TASK_OFFSET,
         )
     else:
-        model = default_model(cube, prior, noise)
-        kept = informative(seen.values, _MAX_TRIALS)
-        data = _Data.of(cube, seen, kept, source)
+        build = constraint_model if is_constraint else default_model
+        model = build(cube, prior, noise)
+        data = _Data.of(cube, seen[kept], source, is_constraint)
         process, trusted = fit_trusted(
             data.X,
             data.standardized,
@@ -135,7 +141,7 @@ def surrogate(
 
 
 def known(seen: Column, fitted: Fitted) -> NDArray[np.intp]:
-    """Return which of the study's observations a process with this fit knows, in its order."""
+    """Return which observations of an objective a process with this fit knows, in its order."""
     kept = informative(seen.values, _MAX_TRIALS)
     return kept[~np.isin(seen.numbers[kept], fitted.distrusted)]
 
@@ -151,6 +157,7 @@ class _Data:
         source_values: Values of the source trials, (m,).
         extra: Noise of single observations beyond that of all, (n + m,).
         is_suspect: Which of them may be outliers, (n + m,).
+        is_constraint: Whether the values are those of a constraint.
     """
 
     X: Array
@@ -159,10 +166,11 @@ class _Data:
     source_values: Array
     extra: Array
     is_suspect: BoolArray
+    is_constraint: bool
 
     @staticmethod
-    def of(cube: Cube, seen: Column, kept: NDArray[np.intp], source: Column | None) -> _Data:
-        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
+    def of(cube: Cube, seen: Column, source: Column | None, is_constraint: bool) -> _Data:
+        X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         is_spoilt = spoilt(values) & is_complete
         is_suspect = is_complete & ~is_spoilt
@@ -172,7 +180,7 @@ class _Data:
             is_spoilt = np.append(is_spoilt, spoilt(source_values) & source.is_complete)
             is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
         extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
-        return _Data(X, is_categorical, values, source_values, extra, is_suspect)
+        return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
 
     def standardized(self, chosen: BoolArray) -> Array:
         """Return the standardised values of chosen observations, all source trials included.
@@ -180,6 +188,8 @@ class _Data:
         Which values are spoilt is asked again: it depends on the others that are chosen.
         """
         values = self.values[chosen[: len(self.values)]]
+        if self.is_constraint:
+            return slack(values)
         if len(self.source_values) == 0:
             return standardize(values)
         return np.concatenate(standardize_beside(values, self.source_values))

@@ -94,3 +94,50 @@ def test_trials_are_seen_as_they_were() -> None:
     assert (seen.numbers.tolist(), len(seen.pending)) == ([1], 1)
     assert as_of(study.trials, 3) == study.trials
     assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_constraints_come_by_key_as_trials_have_them() -> None:
+    study = optuna.create_study()
+    kept = History()
+    told: list[dict[str, float]] = [{"b": 1.0}, {}, {"a": -2.0, "b": 0.0}, {"b": 3.0, "a": -1.0}]
+    for constraints in told:
+        study.add_trial(
+            optuna.create_trial(
+                value=1.0,
+                params={"x": 0.5, "c": "a"},
+                distributions=SPACE,
+                constraints=constraints,
+            )
+        )
+        see(study, kept)
+    for seen in (see(study, kept), see(study, History())):
+        assert list(seen.constraints) == ["a", "b"]
+        np.testing.assert_array_equal(seen.constraints["a"], [math.nan, math.nan, -2.0, -1.0])
+        np.testing.assert_array_equal(seen.constraints["b"], [1.0, math.nan, 0.0, 3.0])
+        column = seen.constraint("a")
+        np.testing.assert_array_equal(column.values, [-2.0, -1.0])
+        np.testing.assert_array_equal(column.numbers, [2, 3])
+
+
+def test_a_failure_where_it_was_not_feasible_says_nothing_of_objectives() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    for state, constraint in (
+        (TrialState.COMPLETE, 1.0),
+        (TrialState.FAIL, 1.0),
+        (TrialState.FAIL, -1.0),
+        (TrialState.COMPLETE, -1.0),
+    ):
+        study.add_trial(
+            optuna.create_trial(
+                state=state,
+                values=[1.0, 2.0] if state == TrialState.COMPLETE else None,
+                params={"x": 0.5, "c": "a"},
+                distributions=SPACE,
+                constraints={"k": constraint},
+            )
+        )
+    seen = see(study, History())
+    np.testing.assert_array_equal(seen.objective(0).numbers, [0, 2, 3])
+    np.testing.assert_array_equal(seen.objective(0).values, [-1.0, -math.inf, -1.0])
+    np.testing.assert_array_equal(seen.objective(1).values, [2.0, -math.inf, 2.0])
+    assert len(seen.constraint("k").values) == 4

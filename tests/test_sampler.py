@@ -16,6 +16,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import MultiObjectiveSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
 from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
 from optuna.trial import TrialState
@@ -34,7 +35,7 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase):
     acquisition: Acquisition
 
     @pytest.fixture
@@ -42,15 +43,15 @@ class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySampler
         return lambda: GammaBOSampler(seed=0, acquisition=self.acquisition, n_startup_trials=0)
 
 
-class TestGamma(_Protocol):
+class TestGamma(_Protocol, MultiObjectiveSamplerTestCase):
     acquisition = "gamma"
 
 
-class TestConjugate(_Protocol):
+class TestConjugate(_Protocol, SingleOnlySamplerTestCase):
     acquisition = "conjugate"
 
 
-class TestGaussian(_Protocol):
+class TestGaussian(_Protocol, MultiObjectiveSamplerTestCase):
     acquisition = "gaussian"
 
 

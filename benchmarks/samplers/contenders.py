@@ -14,6 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import CmaEsSampler
 from optuna.samplers import GPSampler
+from optuna.samplers import NSGAIISampler
 from optuna.samplers import QMCSampler
 from optuna.samplers import RandomSampler
 from optuna.samplers import TPESampler
@@ -84,6 +85,11 @@ def _cmaes(setting: Setting) -> BaseSampler:
     return CmaEsSampler(seed=setting.seed, with_margin=has_steps, warn_independent_sampling=False)
 
 
+def _nsga2(setting: Setting) -> BaseSampler:
+    # A population of 50, the default, would be drawn at random for half of the trials.
+    return NSGAIISampler(seed=setting.seed, population_size=20)
+
+
 def _qmc(setting: Setting) -> BaseSampler:
     return QMCSampler(seed=setting.seed, scramble=True, warn_independent_sampling=False)
 
@@ -111,6 +117,7 @@ CONTENDERS: dict[str, Contender] = {
         packages("optuna", "torch"),
     ),
     "tpe": Contender(lambda setting: TPESampler(seed=setting.seed), packages("optuna")),
+    "nsga2": Contender(_nsga2, packages("optuna")),
     "cmaes": Contender(_cmaes, packages("optuna", "cmaes")),
     "qmc": Contender(_qmc, packages("optuna")),
     "random": Contender(lambda setting: RandomSampler(seed=setting.seed), packages("optuna")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 import hashlib
+from types import MappingProxyType
 from typing import Any
 from typing import NamedTuple
 from typing import Protocol
@@ -16,12 +17,16 @@ class Outcome(NamedTuple):
     """What one evaluation yields.
 
     Args:
-        value: What the sampler is told, to be minimised; with noise, where the problem has it.
-        regret: By how much the value without noise exceeds the optimum.
+        value: What the sampler is told, to be minimised; with noise, where the problem has it. One
+            for each objective, if there are several.
+        regret: By how much the value without noise exceeds the optimum; with several objectives,
+            how much hypervolume the trials so far miss.
+        constraints: Values of constraints by their keys, feasible up to zero.
     """
 
-    value: float
+    value: float | tuple[float, ...]
     regret: float
+    constraints: Mapping[str, float] = MappingProxyType({})
 
 
 Evaluate = Callable[[Mapping[str, Any]], Outcome]
@@ -50,6 +55,10 @@ class Problem(Protocol):
     @property
     def dimension(self) -> int:
         """Number of parameters."""
+
+    @property
+    def n_objectives(self) -> int:
+        """Number of objectives."""
 
     @property
     def space(self) -> dict[str, BaseDistribution]:

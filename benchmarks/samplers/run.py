@@ -77,6 +77,7 @@ def run(job: Job) -> RunRecord:
     times, steps, lowest = [], [], float("inf")
     start = time.perf_counter()
     study = optuna.create_study(
+        directions=["minimize"] * problem.n_objectives,
         study_name=study_name(problem.suite, problem.name, job.seed),
         sampler=ENTRANTS[job.sampler].make(Setting(space, seed, job.trials)),
     )
@@ -88,6 +89,8 @@ def run(job: Job) -> RunRecord:
         spent += time.perf_counter() - start
         outcome = evaluate(trial.params)
         start = time.perf_counter()
+        for key, value in outcome.constraints.items():
+            trial.set_constraint(key, value)
         study.tell(trial, outcome.value)
         times.append(spent + time.perf_counter() - start)
         spent = 0.0

@@ -191,24 +191,21 @@ def _trust_region(
     anchors: Array,
     taken: Array,
     rng: np.random.Generator,
-    rounds: int,
+    effort: maximize.Effort,
 ) -> Array | None:
     """Search a box of width 0.4 around the best point. Continuous coordinates only."""
     low = np.clip(anchors[0] - 0.2, 0.0, 1.0)
     width = np.clip(anchors[0] + 0.2, 0.0, 1.0) - low
     inside = (np.clip(anchors, low, low + width) - low) / width
     nothing = np.empty((0, cube.dim))
-    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng, rounds)
+    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng, effort)
     return None if x is None else low + width * x
 
 
-def _effort(spread: int, local: int, searches: int, rounds: int) -> Sequence[Change]:
+def _effort(**changes: int) -> Sequence[Change]:
     return (
-        (maximize, "N_GLOBAL", spread),
-        (maximize, "N_LOCAL", local),
-        (maximize, "N_SEARCHES", searches),
-        (proposal, "ROUNDS", rounds),
-        (proposal, "_FEW_ROUNDS", rounds),
+        (proposal, "_USUAL", replace(proposal._USUAL, **changes)),
+        (proposal, "_QUICK", replace(proposal._QUICK, **changes)),
     )
 
 
@@ -235,12 +232,12 @@ VARIANTS: dict[str, Contender] = {
     "noise median 1e-2": _with(_noise(1e-2)),
     "noise fixed near zero": _with(deterministic_objective=True),
     "hyper-parameters averaged": _with((proposal, "make_acquisition", _averaged)),
-    "few rounds": _with((proposal, "ROUNDS", 7)),
+    "few rounds": _with((proposal, "_USUAL", proposal._QUICK)),
     "fitted at doublings": _with((surrogate, "_REFIT_GROWTH", 2.0)),
     "incumbent best value": _with((proposal, "make_acquisition", _best_value)),
     "trust region": _with((proposal, "maximize", _trust_region)),
-    "no candidates near the best": _with((maximize, "N_LOCAL", 0)),
-    "one search": _with((maximize, "N_SEARCHES", 1)),
-    "search effort x 4": _with(*_effort(512, 256, 8, 20)),
+    "no candidates near the best": _with(*_effort(n_local=0)),
+    "one search": _with(*_effort(n_searches=1)),
+    "search effort x 4": _with(*_effort(n_global=512, n_local=256, n_searches=8, rounds=20)),
 }
 """What is changed, by the label that tables and files bear."""

@@ -8,6 +8,7 @@ D2: Squared differences of the pairs in each coordinate, (d, P).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 import math
 from typing import Literal
 
@@ -28,6 +29,9 @@ from optuna_gamma.bo.process import Process
 
 MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
+
+SMOOTHER = 3.0
+"""How many times as long the length-scales of constraints are expected to be."""
 
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
 LOG_AMPLITUDE_BOUNDS = (math.log(1e-4), math.log(1e4))
@@ -95,6 +99,20 @@ def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> 
         noise=LogNormal(math.log(1e-4), 2.0) if noise is None else noise,
         precision=prior,
     )
+
+
+def constraint_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
+    """Build the model of a constraint's slack: smoother than objectives are, often linear.
+
+    Args:
+        cube: The space.
+        prior: Prior of the precision.
+        noise: Fixed noise ratio, or :obj:`None` to fit it.
+    """
+    model = default_model(cube, prior, noise)
+    assert model.length_scale is not None
+    longer = model.length_scale.mu + math.log(SMOOTHER)
+    return replace(model, length_scale=LogNormal(longer, model.length_scale.sigma))
 
 
 def fit(

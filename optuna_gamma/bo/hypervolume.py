@@ -85,17 +85,18 @@ class BoxedLogEHVI:
 
     def __call__(self, posteriors: Sequence[Posterior]) -> Array:
         """Return values at q points, (q,)."""
-        volumes = sum(self._sides(j, posterior)[0] for j, posterior in enumerate(posteriors))
-        total: Array = _log_sum(volumes)
+        sides = [self._sides(j, posterior)[0] for j, posterior in enumerate(posteriors)]
+        total: Array = _log_sum(np.sum(sides, axis=0))
         return total
 
     def with_derivatives(self, posteriors: Sequence[Posterior]) -> tuple[Array, Array, Array]:
         """Return values (q,) and derivatives in each objective's μ and s, (m, q) each."""
         sides = [self._sides(j, posterior) for j, posterior in enumerate(posteriors)]
-        volumes = sum(side[0] for side in sides)
+        volumes = np.sum([side[0] for side in sides], axis=0)
         total = _log_sum(volumes)
         share = np.exp(volumes - total[:, None])
-        by_location, by_scale = [], []
+        by_location: list[Array] = []
+        by_scale: list[Array] = []
         for j, (_, ratio, gap, u, slope) in enumerate(sides):
             # ln(ψ(l) − ψ(u)) has the derivative (ψ'(l)/ψ(l) − e^δ ψ'(u)/ψ(u)) / (1 − e^δ), where
             # δ = ln ψ(u) − ln ψ(l).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,13 +20,29 @@ ENUMERABLE = 2048
 RELAXABLE = 8
 """Ordinal coordinates with more values than this move continuously and are then rounded."""
 
-N_GLOBAL = 128
-N_LOCAL = 64
-N_SEARCHES = 4
 FIRST_STEP = 0.05
-ROUNDS = 10
 TOLERANCE = 1e-3
 """Gain of log EI below which a search ends: a tenth of a per cent of the expected improvement."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thorough a search is.
+
+    Args:
+        n_global: Number of evenly spread points that are compared.
+        n_local: Number of points around the anchors that are.
+        n_searches: How many of the best of them climb.
+        rounds: Number of evaluations of a climb.
+    """
+
+    n_global: int = 128
+    n_local: int = 64
+    n_searches: int = 4
+    rounds: int = 10
+
+
+USUAL = Effort()
 
 
 class Acquisition(Protocol):
@@ -44,7 +61,7 @@ def maximize(
     anchors: Array,
     taken: Array,
     rng: np.random.Generator,
-    rounds: int = ROUNDS,
+    effort: Effort = USUAL,
 ) -> Array | None:
     """Find a point of the cube where the acquisition function is large.
 
@@ -58,7 +75,7 @@ def maximize(
         anchors: Points worth searching around, the best first, (a, d).
         taken: Points that must not be returned, (t, d).
         rng: Source of randomness.
-        rounds: Number of evaluations of a climb.
+        effort: How thorough the search is.
 
     Returns:
         The point, (d,), or :obj:`None` if all points of the cube are taken.
@@ -70,11 +87,14 @@ def maximize(
         return points[np.argmax(acquisition(points))] if len(points) else None
 
     candidates = np.concatenate(
-        [cube.from_unit(quasi_random(N_GLOBAL, cube.dim, rng)), _around(anchors, cube, rng)]
+        [
+            cube.from_unit(quasi_random(effort.n_global, cube.dim, rng)),
+            _around(anchors, effort.n_local, cube, rng),
+        ]
     )
     candidates = candidates[free(candidates)]
     values = acquisition(candidates)
-    order = np.argsort(-values, kind="stable")[:N_SEARCHES]
+    order = np.argsort(-values, kind="stable")[: effort.n_searches]
     x, values = candidates[order], values[order]
 
     moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
@@ -83,7 +103,7 @@ def maximize(
     for _ in range(3 if discrete else 1):
         climbed, climbed_values = x, values
         if moving.any():
-            climbed, climbed_values = _climb(acquisition, x, moving, rounds)
+            climbed, climbed_values = _climb(acquisition, x, moving, effort.rounds)
         if discrete:
             climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
             climbed_values = acquisition(climbed)
@@ -99,17 +119,17 @@ def _not_in(taken: Array) -> Callable[[Array], np.ndarray]:
     return lambda x: np.array([row.tobytes() not in keys for row in x + 0.0], dtype=bool)
 
 
-def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
-    """Draw points near the anchors at scales from coarse to fine, changing few coordinates."""
+def _around(anchors: Array, n: int, cube: Cube, rng: np.random.Generator) -> Array:
+    """Draw n points near the anchors at scales from coarse to fine, changing few coordinates."""
     if len(anchors) == 0:
         return np.empty((0, cube.dim))
     d = cube.dim
-    centres = anchors[rng.integers(len(anchors), size=N_LOCAL)]
-    scales = 10.0 ** rng.uniform(-2.5, -0.5, size=(N_LOCAL, 1))
-    changed = rng.random((N_LOCAL, d)) < min(1.0, 5.0 / d)
-    changed[np.arange(N_LOCAL), rng.integers(d, size=N_LOCAL)] = True
-    steps = scales * rng.standard_normal((N_LOCAL, d))
-    anywhere = cube.from_unit(rng.random((N_LOCAL, d)))
+    centres = anchors[rng.integers(len(anchors), size=n)]
+    scales = 10.0 ** rng.uniform(-2.5, -0.5, size=(n, 1))
+    changed = rng.random((n, d)) < min(1.0, 5.0 / d)
+    changed[np.arange(n), rng.integers(d, size=n)] = True
+    steps = scales * rng.standard_normal((n, d))
+    anywhere = cube.from_unit(rng.random((n, d)))
     moved = np.where(cube.is_categorical, anywhere, centres + steps)
     return cube.snap(np.where(changed, moved, centres))
 

@@ -18,8 +18,9 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 
 
-MARGIN = 0.1
-"""How far below the front the reference point is, as a share of the front's extent."""
+MARGIN, LEAST_MARGIN = 0.1, 0.5
+"""How far below the front the reference point is: a share of the front's extent, and at least so
+many standard deviations of all values."""
 
 
 def is_non_dominated(Y: Array) -> BoolArray:
@@ -45,11 +46,11 @@ def is_non_dominated(Y: Array) -> BoolArray:
 def reference_point(front: Array) -> Array:
     """Choose what hypervolume is measured from: a little worse than the worst of the front.
 
-    So the ends of the front count, but count no more than its other points. Where all points of
-    the front agree, an objective's extent is taken for one, the unit of standardised values.
+    So the ends of the front count, but count no more than its other points. While the front is
+    short, its ends are still to be found: the distance is half a standard deviation at least.
 
     Args:
-        front: Points that do not dominate each other, (n, m) with n ≥ 1.
+        front: Points that do not dominate each other, (n, m) with n ≥ 1, in standardised values.
 
     Returns:
         (m,).
@@ -60,7 +61,7 @@ def reference_point(front: Array) -> Array:
     """
     worst = front.min(axis=0)
     extent = front.max(axis=0) - worst
-    point: Array = worst - MARGIN * np.where(extent > 0.0, extent, 1.0)
+    point: Array = worst - np.maximum(MARGIN * extent, LEAST_MARGIN)
     return point
 
 

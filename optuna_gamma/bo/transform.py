@@ -16,6 +16,10 @@ WINSOR = 2.5
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
+NEAR, FAR = 10.0, 1e3
+"""A constraint's values are linear to so many times the usual distance from its boundary, and told
+apart to so many times that."""
+
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
 
@@ -95,6 +99,33 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
     return y * math.exp(
         math.log(unit) - share * math.log(own) - (1.0 - share) * math.log(others)
     ), y_source
+
+
+def slack(values: Array) -> Array:
+    """Bring values of a constraint to slacks of unit variance that are zero at its boundary.
+
+    Where the constraint is met matters, and by how much it is violated far away does not: values
+    that are unusually large are drawn in like logarithms, on both sides of the boundary. Infinity
+    counts as the largest finite value.
+
+    Args:
+        values: Values, feasible up to zero, (n,) with n ≥ 1, not NaN, of any size.
+
+    Returns:
+        (n,), finite; positive where the constraint is met with something to spare.
+
+    Reference:
+        D. Eriksson and M. Poloczek, "Scalable Constrained Bayesian Optimization", 2021, for the
+        idea of such a transformation; the inverse hyperbolic sine is a smooth one.
+    """
+    sizes = np.abs(values)
+    usual = sizes[(sizes > 0.0) & np.isfinite(sizes)]
+    unit, largest = (float(np.median(usual)), float(usual.max())) if len(usual) else (1.0, 1.0)
+    sizes = np.minimum(sizes, largest)
+    with np.errstate(over="ignore"):
+        y: Array = -np.sign(values) * np.arcsinh(np.minimum(sizes / unit / NEAR, FAR))
+    deviation = max(float(y.std()), 1e-3 * float(np.abs(y).max()))
+    return y / deviation if deviation > 0.0 else y
 
 
 def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:

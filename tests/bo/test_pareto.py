@@ -51,8 +51,8 @@ def test_points_on_the_border_take_no_volume() -> None:
 
 
 def test_reference_point() -> None:
-    np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [2.0, 1.0]])), [-0.2, 0.6])
-    np.testing.assert_allclose(reference_point(np.array([[3.0, 5.0]])), [2.9, 4.9])
+    np.testing.assert_allclose(reference_point(np.array([[0.0, 11.0], [2.0, 1.0]])), [-0.5, 0.0])
+    np.testing.assert_allclose(reference_point(np.array([[3.0, 5.0]])), [2.5, 4.5])
 
 
 @pytest.mark.parametrize("n", [1, 50, 200])

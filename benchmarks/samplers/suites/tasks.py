@@ -204,6 +204,7 @@ class Task:
     name: str
 
     suite = "sklearn"
+    n_objectives = 1
 
     @property
     def source(self) -> str:
