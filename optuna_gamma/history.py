@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import copy
 from dataclasses import dataclass
 import math
 import threading
@@ -78,6 +79,17 @@ class Observations:
     is_complete: BoolArray
     pending: Array
     running: NDArray[np.intp]
+
+    def __getitem__(self, chosen: NDArray[np.intp]) -> Observations:
+        return Observations(
+            self.X[chosen],
+            self.values[chosen],
+            {key: values[chosen] for key, values in self.constraints.items()},
+            self.numbers[chosen],
+            self.is_complete[chosen],
+            self.pending,
+            self.running,
+        )
 
     def objective(self, j: int) -> Column:
         """Return what is known of an objective.
@@ -165,6 +177,23 @@ def observe(
 ) -> Observations:
     """Look at finished trials that belong to no study at hand."""
     return _Trials(space, directions).observe(trials, -1)
+
+
+def as_of(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
+    """Return the trials before one as they were when it began: some were still running.
+
+    Args:
+        trials: All trials of a study.
+        number: Number of the trial, or how many there are: then nothing is undone.
+    """
+    before = list(trials[:number])
+    began = trials[number].datetime_start if number < len(trials) else None
+    for i, trial in enumerate(before):
+        ended = trial.datetime_complete
+        if began is not None and ended is not None and ended > began:
+            before[i] = copy.copy(trial)
+            before[i].state = TrialState.RUNNING
+    return before
 
 
 class History:

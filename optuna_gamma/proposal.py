@@ -85,7 +85,23 @@ class Proposer:
         Returns:
             The next point, (d,), and what the fits that it rests on found.
         """
-        models = _Models.fit(self, cube, seen, source, last)
+        models = self.fit(cube, seen, source, last)
+        return self.choose(cube, seen, models, rng), models.fits
+
+    def fit(
+        self,
+        cube: Cube,
+        seen: Observations,
+        source: Column | None,
+        last: Mapping[str, Fitted],
+    ) -> Models:
+        """Return what a proposal rests on; the arguments are those of a call."""
+        return Models.fit(self, cube, seen, source, last)
+
+    def choose(
+        self, cube: Cube, seen: Observations, models: Models, rng: np.random.Generator
+    ) -> Array:
+        """Return the next point, (d,), of fitted models."""
         anchors, acquisition = models.acquisition(self, seen, rng)
         effort = _QUICK if len(seen.values) < _FEW else _USUAL
         if models.slacks:
@@ -95,7 +111,7 @@ class Proposer:
             if x is not None:
                 break
         assert x is not None
-        return x, models.fits
+        return x
 
     def taken(self, seen: Observations) -> Array:
         """Return the points that are not to be proposed, (t, d)."""
@@ -105,7 +121,7 @@ class Proposer:
 
 
 @dataclass(frozen=True)
-class _Models:
+class Models:
     """A process for each objective, and for the slack of each constraint.
 
     Args:
@@ -125,7 +141,7 @@ class _Models:
         seen: Observations,
         source: Column | None,
         last: Mapping[str, Fitted],
-    ) -> _Models:
+    ) -> Models:
         """Fit them, each if it is time to."""
         noise = _DETERMINISTIC_NOISE if proposer.deterministic_objective else None
         prior, fits = proposer.prior, {}
@@ -140,7 +156,7 @@ class _Models:
                 slacks[key], fits[name] = surrogate(
                     cube, column, None, last.get(name), prior, noise, is_constraint=True
                 )
-        return _Models(objectives, slacks, fits)
+        return Models(objectives, slacks, fits)
 
     def acquisition(
         self, proposer: Proposer, seen: Observations, rng: np.random.Generator

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
+from dataclasses import dataclass
 import hashlib
 import logging
 import math
@@ -20,24 +22,32 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.maximize import Acquisition as Maximand
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.startup import startup_point
+from optuna_gamma.bo.transfer import Target
 from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
 from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
+from optuna_gamma.history import as_of
 from optuna_gamma.history import Column
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
+from optuna_gamma.history import observe
 from optuna_gamma.pending import share
 from optuna_gamma.proposal import Proposer
 from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
+from optuna_gamma.surrogate import known
 
 
 _logger = logging.getLogger(__name__)
@@ -51,6 +61,30 @@ EXHAUSTED_KEY = "gamma:exhausted"
 
 _DRAWS = 64
 """How often a parameter of a finite space is drawn at most, until it completes no known trial."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a trial is proposed from, for people to look at.
+
+    Attributes:
+        space: The search space.
+        seen: The trials that the process knows, without those left out.
+        process: The process.
+        acquisition: What is maximised, as a function of points of the cube.
+        next_params: What is proposed, where it is the next trial that is asked for.
+    """
+
+    space: Space
+    seen: Column
+    process: Process | Target
+    acquisition: Maximand
+    next_params: dict[str, Any] | None
+
+    @property
+    def full_process(self) -> Process:
+        """The process over all it knows, source trials included."""
+        return self.process.process if isinstance(self.process, Target) else self.process
 
 
 class GammaBOSampler(BaseSampler):
@@ -165,6 +199,11 @@ class GammaBOSampler(BaseSampler):
         self._independent_sampler = independent_sampler
         self._source = _source(() if source_trials is None else source_trials, acquisition)
         self._warn_independent_sampling = warn_independent_sampling
+
+    @property
+    def prior(self) -> GammaPrior:
+        """Prior of the precision of the standardised values."""
+        return self._proposer.prior
 
     def reseed_rng(self) -> None:
         """Go over to other random choices, the same for every sampler reseeded as often."""
@@ -294,6 +333,65 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 
+    def view(
+        self, study: Study, number: int | None = None, most: int | None = None
+    ) -> View | None:
+        """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
+
+        Args:
+            study: A study with one objective, which may have been sampled by another sampler.
+            number: Number of a trial; :obj:`None` is the next one.
+            most: How many trials the process is to know at most: a first fit to very many takes
+                long, which a sampler that took part from the beginning never has to do.
+
+        Returns:
+            The view; :obj:`None` if it was, or will be, a start-up trial.
+        """
+        all_trials = study._get_trials(deepcopy=False, use_cache=False)
+        n = len(all_trials) if number is None else number
+        trials = as_of(all_trials, n)
+        kept = history(study, all_trials)
+        search_space = without_single(kept.search_space(study, all_trials))
+        space = kept.space(all_trials, search_space)
+        source = self._source.observe(space, study.direction)
+        seen = observe(trials, space, study.directions)
+        if not search_space or not self._can_fit(seen, source):
+            return None
+        if most is not None:
+            seen = seen[informative(seen.values[:, 0], most)]
+        cube = self._cube(space, seen, source, {}, ())
+        with np.errstate(all="ignore"):
+            last = read_fits(all_trials, n + 1, space)
+            models = self._proposer.fit(cube, seen, source, last)
+            rng = self._rng(study, n, "relative")
+            params, column = None, seen.objective(0)
+            if number is None:
+                params = space.decode(self._proposer.choose(cube, seen, models, rng))
+            _, acquisition = models.acquisition(self._proposer, seen, rng)
+        column = column[known(column, models.fits[""])]
+        return View(space, column, models.objectives[0], acquisition, params)
+
+    def _can_fit(self, seen: Observations, source: Column | None) -> bool:
+        is_complete = seen.is_complete
+        if source is not None:
+            is_complete = np.append(source.is_complete, is_complete)
+        return bool(is_complete.any()) and len(is_complete) >= self._n_startup_trials
+
+    def _cube(
+        self,
+        space: Space,
+        seen: Observations,
+        source: Column | None,
+        allowed: Mapping[str, Sequence[Any]],
+        present: Collection[str],
+    ) -> Cube:
+        """Build the cube of a space; see :func:`~optuna_gamma.conditional.conditional_cube`."""
+        X, is_complete = seen.X, seen.is_complete
+        if source is not None:
+            X = np.concatenate([source.X, X])
+            is_complete = np.append(source.is_complete, is_complete)
+        return conditional_cube(space, X, is_complete, allowed, present)
+
     def _check(self, study: Study) -> None:
         """Raise an error if something given does not go with several objectives."""
         if len(study.directions) == 1:
@@ -329,10 +427,7 @@ class GammaBOSampler(BaseSampler):
             allowed: Values that parameters may have, where these are not all of their range.
             asked: The parameter that is asked for, if it is not the whole point.
         """
-        is_complete = seen.is_complete
-        if source is not None:
-            is_complete = np.append(source.is_complete, is_complete)
-        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
+        if not self._can_fit(seen, source):
             return self._startup_point(study, trial, space, seen)
 
         rng = self._rng(study, trial.number, "relative", *([asked] if asked else []))
@@ -340,8 +435,7 @@ class GammaBOSampler(BaseSampler):
         try:
             with np.errstate(all="ignore"):
                 last = read_fits(trials, trial.number, space)
-                X = seen.X if source is None else np.concatenate([source.X, seen.X])
-                cube = conditional_cube(space, X, is_complete, allowed, {*trial.params, asked})
+                cube = self._cube(space, seen, source, allowed, {*trial.params, asked})
                 x, fits = self._proposer(cube, seen, source, last, rng)
         except np.linalg.LinAlgError as error:
             _logger.debug("There is no model, a start-up point is proposed: %s", error)

@@ -148,6 +148,12 @@ def surrogate(
     return process if source is None else Target(process), fitted
 
 
+def known(seen: Column, fitted: Fitted) -> NDArray[np.intp]:
+    """Return which observations of an objective a process with this fit knows, in its order."""
+    kept = informative(seen.values, _MAX_TRIALS)
+    return kept[~np.isin(seen.numbers[kept], fitted.distrusted)]
+
+
 @dataclass(frozen=True)
 class _Data:
     """What a process is fitted to: the trials of the study, then the source trials.

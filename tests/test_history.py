@@ -9,9 +9,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
+from optuna_gamma.history import as_of
 from optuna_gamma.history import History
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
+from optuna_gamma.history import observe
 from optuna_gamma.space import Space
 
 
@@ -76,6 +78,22 @@ def test_a_study_that_takes_the_place_of_a_deleted_one_is_another(tmp_path: Path
         seen.append(history(study, trials).observe(study, trials, Space(SPACE), -1).values[0, 0])
         optuna.delete_study(study_name="s", storage=storage)
     assert seen == [-1.0, -2.0]
+
+
+def test_trials_are_seen_as_they_were() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space = {"x": FloatDistribution(0, 1)}
+    first, second = study.ask(space), study.ask(space)
+    study.tell(second, 2.0)
+    third = study.ask(space)
+    study.tell(first, 1.0)
+    study.tell(third, 3.0)
+    before = as_of(study.trials, 2)
+    assert [trial.state for trial in before] == [TrialState.RUNNING, TrialState.COMPLETE]
+    seen = observe(before, Space(space), study.directions)
+    assert (seen.numbers.tolist(), len(seen.pending)) == ([1], 1)
+    assert as_of(study.trials, 3) == study.trials
+    assert study.trials[0].state == TrialState.COMPLETE
 
 
 def test_constraints_come_by_key_as_trials_have_them() -> None:
