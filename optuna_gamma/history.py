@@ -25,6 +25,8 @@ from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.learning_curve import impute
+from optuna_gamma.learning_curves import LearningCurves
 from optuna_gamma.space import Space
 
 
@@ -34,10 +36,12 @@ class Observations:
 
     Args:
         X: Points of finished trials, (n, d).
-        values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
+        values: Their values, to be maximised; −∞ for those that failed; of those that were pruned
+            what they might have come to, (n,).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
+        noise: Noise ratio of their values beyond that of all, (n,).
     """
 
     X: Array
@@ -45,10 +49,17 @@ class Observations:
     numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
+    noise: Array
 
 
-_OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
-"""What is known of a trial: not finished; finished elsewhere; completed; failed or pruned."""
+_OPEN, _ABSENT, _COMPLETE, _FAILED, _PRUNED = range(5)
+"""What is known of a trial: not finished; finished elsewhere; completed; failed; pruned."""
+
+_KINDS = {
+    TrialState.COMPLETE: _COMPLETE,
+    TrialState.FAIL: _FAILED,
+    TrialState.PRUNED: _PRUNED,
+}
 
 
 class _Trials:
@@ -60,6 +71,7 @@ class _Trials:
         d = len(space.distributions)
         fields = [("point", np.float64, (d,)), ("value", np.float64), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
+        self._curves = LearningCurves(sign)
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
         """Look at what is new among all trials of the study; leave one of them out."""
@@ -80,17 +92,23 @@ class _Trials:
             elif has_params:
                 # One by one: of many at a time, logarithms differ in their last digit.
                 point = self._space.encode([trial.params])[0]
-                kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
-                rows[i] = (point, self._value(trial), kind)
+                rows[i] = (point, self._value(trial), _KINDS[trial.state])
+                self._curves.add(i, trial.intermediate_values)
             else:
                 rows["kind"][i] = _ABSENT
         usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
+        is_pruned = rows["kind"][usable] == _PRUNED
+        values, noise = rows["value"][usable], np.zeros(len(usable))
+        if is_pruned.any():
+            reports = self._curves.at_last_steps(usable.tolist(), is_pruned)
+            values, noise = impute(np.where(is_pruned, np.nan, values), reports)
         return Observations(
             X=rows["point"][usable],
-            values=rows["value"][usable],
+            values=values,
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode([trial.params for trial in running]),
+            noise=noise,
         )
 
     def _value(self, trial: FrozenTrial) -> float:

@@ -85,6 +85,7 @@ class SourceTrials:
             values=seen.values[kept],
             numbers=seen.numbers[kept],
             is_complete=seen.is_complete[kept],
+            noise=seen.noise[kept],
         )
 
 

@@ -56,7 +56,7 @@ def own_version() -> str:
     """Hash the sources that our proposals depend on, as they are when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
-    names = ("sampler", "surrogate", "source", "history", "space")
+    names = ("sampler", "surrogate", "source", "history", "learning_curves", "space")
     sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()
     for source in sources:
