@@ -62,8 +62,10 @@ class GammaBOSampler(BaseSampler):
     the tails are heavy and the search stays curious; with many they become Gaussian. The next
     trial maximises the expected improvement under these predictions.
 
-    Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
-    made them so is not proposed again.
+    Trials that failed, such as diverged trainings, count as bad ones, so that what made them so
+    is not proposed again. Of pruned trials the model sees what they might have come to, judged by
+    what they had reported and by how others went on from there, with more noise the less that
+    tells; those that reported nothing count as failed.
 
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.

@@ -51,7 +51,7 @@ _BUNDLED = (Task("digits", "loss", 400), Task("digits", "error", 400))
 
 PLANS: dict[Preset, dict[Purpose, Plan]] = {
     Preset.smoke: {
-        purpose: Plan((Task("digits", "loss", 100),), range(2), 4 * EPOCHS, ("HyperbandPruner",))
+        purpose: Plan((Task("digits", "loss", 100),), range(1), 4 * EPOCHS, ("HyperbandPruner",))
         for purpose in Purpose
     },
     Preset.cpu: {

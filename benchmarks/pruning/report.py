@@ -40,10 +40,10 @@ def write(plan: Plan, outcomes: Outcomes, preset: Preset, purpose: Purpose, out:
         f"{name}-differences": (
             "Pruned studies: ours beside the others",
             list(differences(plan, outcomes)),
-            "A pair is a seed of a task. epochs: until the better of two runs had what the other "
-            "came to in the end, and the other had it, ours as a share of theirs, geometric mean, "
-            "with a bootstrap interval of 95 %. p: Wilcoxon's signed-rank test, two-sided, of "
-            "their logarithms, and of final values.",
+            "A pair is a seed of a task. epochs: that ours took to the worse of two final values, "
+            "as a share of those that the other took to the same, geometric mean, with a "
+            "bootstrap interval of 95 %. p: Wilcoxon's signed-rank test, two-sided, of the "
+            "logarithms of these shares, and of the ratios of final values.",
         ),
     }
     for table, (title, rows, note) in tables.items():
