@@ -124,6 +124,20 @@ def parallel(
 
 
 @app.command()
+def pruning(
+    preset: PresetOption = Preset.smoke,
+    purpose: Annotated[
+        Purpose, typer.Option(help="choose: small bundled data. final: images, other seeds.")
+    ] = Purpose.final,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Tune trainings with pruners; the same command goes on where it ended."""
+    _late("benchmarks.pruning.run").main(preset, purpose, 0 if report_only else jobs, out)
+
+
+@app.command()
 def samplers(
     suite: Annotated[
         list[str] | None,

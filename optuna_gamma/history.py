@@ -29,7 +29,9 @@ from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.learning_curve import impute
 from optuna_gamma.conditional import Union
+from optuna_gamma.learning_curves import LearningCurves
 from optuna_gamma.pending import params_in
 from optuna_gamma.space import Space
 
@@ -43,16 +45,22 @@ class Column:
         values: Its values, (n,).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
+        noise: Noise ratio of the values beyond that of all, (n,).
     """
 
     X: Array
     values: Array
     numbers: NDArray[np.intp]
     is_complete: BoolArray
+    noise: Array
 
     def __getitem__(self, chosen: NDArray[np.intp] | BoolArray) -> Column:
         return Column(
-            self.X[chosen], self.values[chosen], self.numbers[chosen], self.is_complete[chosen]
+            self.X[chosen],
+            self.values[chosen],
+            self.numbers[chosen],
+            self.is_complete[chosen],
+            self.noise[chosen],
         )
 
 
@@ -62,14 +70,15 @@ class Observations:
 
     Args:
         X: Points of finished trials, (n, d).
-        values: Their values of each objective, to be maximised; −∞ for those that failed or were
-            pruned, (n, m).
+        values: Their values of each objective, to be maximised; −∞ for those that failed; of
+            those that were pruned what they might have come to, (n, m).
         constraints: Values of each constraint by its key, the keys in alphabetical order; feasible
             up to zero, NaN where a trial has none, (n,).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
         running: Their numbers, (k,).
+        noise: Noise ratio of the values beyond that of all, (n,).
     """
 
     X: Array
@@ -79,6 +88,7 @@ class Observations:
     is_complete: BoolArray
     pending: Array
     running: NDArray[np.intp]
+    noise: Array
 
     def __getitem__(self, chosen: NDArray[np.intp]) -> Observations:
         return Observations(
@@ -89,6 +99,7 @@ class Observations:
             self.is_complete[chosen],
             self.pending,
             self.running,
+            self.noise[chosen],
         )
 
     def objective(self, j: int) -> Column:
@@ -97,7 +108,7 @@ class Observations:
         A trial that failed where it was not feasible may not have failed for being bad: its
         constraints tell enough.
         """
-        column = Column(self.X, self.values[:, j], self.numbers, self.is_complete)
+        column = Column(self.X, self.values[:, j], self.numbers, self.is_complete, self.noise)
         is_violated = np.zeros(len(self.numbers), dtype=np.bool_)
         for values in self.constraints.values():
             is_violated |= values > 0.0
@@ -106,11 +117,19 @@ class Observations:
     def constraint(self, key: str) -> Column:
         """Return what is known of a constraint, from the trials that have it."""
         values = self.constraints[key]
-        return Column(self.X, values, self.numbers, self.is_complete)[~np.isnan(values)]
+        noise = np.zeros(len(values))
+        column = Column(self.X, values, self.numbers, self.is_complete, noise)
+        return column[~np.isnan(values)]
 
 
-_OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
-"""What is known of a trial: not finished; finished elsewhere; completed; failed or pruned."""
+_OPEN, _ABSENT, _COMPLETE, _FAILED, _PRUNED = range(5)
+"""What is known of a trial: not finished; finished elsewhere; completed; failed; pruned."""
+
+_KINDS = {
+    TrialState.COMPLETE: _COMPLETE,
+    TrialState.FAIL: _FAILED,
+    TrialState.PRUNED: _PRUNED,
+}
 
 
 class _Trials:
@@ -123,6 +142,8 @@ class _Trials:
         fields = [("point", np.float64, (d,)), ("values", np.float64, (m,)), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
         self._constraints: dict[str, Array] = {}
+        # Only with one objective are trials pruned.
+        self._curves = LearningCurves(float(self._signs[0]))
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
         """Look at what is new among all trials of the study; leave one of them out."""
@@ -146,8 +167,8 @@ class _Trials:
             elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
                 point = self._space.encode([params])[0]
-                kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
-                rows[i] = (point, self._values(trial), kind)
+                rows[i] = (point, self._values(trial), _KINDS[trial.state])
+                self._curves.add(i, trial.intermediate_values)
                 for key, value in trial.constraints.items():
                     if key not in self._constraints:
                         self._constraints[key] = np.full(len(self._rows), math.nan)
@@ -155,14 +176,20 @@ class _Trials:
             else:
                 rows["kind"][i] = _ABSENT
         usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
+        is_pruned = rows["kind"][usable] == _PRUNED
+        values, noise = rows["values"][usable], np.zeros(len(usable))
+        if is_pruned.any():
+            reports = self._curves.at_last_steps(usable.tolist(), is_pruned)
+            values[:, 0], noise = impute(np.where(is_pruned, np.nan, values[:, 0]), reports)
         return Observations(
             X=rows["point"][usable],
-            values=rows["values"][usable],
+            values=values,
             constraints={key: self._constraints[key][usable] for key in sorted(self._constraints)},
             numbers=usable,
             is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode(pending),
             running=np.array(running, dtype=np.intp),
+            noise=noise,
         )
 
     def _values(self, trial: FrozenTrial) -> Array:

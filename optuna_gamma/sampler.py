@@ -95,8 +95,10 @@ class GammaBOSampler(BaseSampler):
     the tails are heavy and the search stays curious; with many they become Gaussian. The next
     trial maximises the expected improvement under these predictions.
 
-    Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
-    made them so is not proposed again.
+    Trials that failed, such as diverged trainings, count as bad ones, so that what made them so
+    is not proposed again. Of pruned trials the model sees what they might have come to, judged by
+    what they had reported and by how others went on from there, with more noise the less that
+    tells; those that reported nothing count as failed.
 
     With several objectives each has a process of its own, and the next trial maximises the
     expected hypervolume improvement over the front of the trials so far: exactly for up to three

@@ -179,6 +179,7 @@ class _Data:
     @staticmethod
     def of(cube: Cube, seen: Column, source: Column | None, is_constraint: bool) -> _Data:
         X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
+        noise = seen.noise
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         is_spoilt = spoilt(values) & is_complete
         is_suspect = is_complete & ~is_spoilt
@@ -187,7 +188,8 @@ class _Data:
             is_categorical, source_values = np.append(is_categorical, True), source.values
             is_spoilt = np.append(is_spoilt, spoilt(source_values) & source.is_complete)
             is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
-        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
+            noise = np.append(noise, source.noise)
+        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0) + noise
         return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
 
     def standardized(self, chosen: BoolArray) -> Array:

@@ -141,3 +141,55 @@ def test_a_failure_where_it_was_not_feasible_says_nothing_of_objectives() -> Non
     np.testing.assert_array_equal(seen.objective(0).values, [-1.0, -math.inf, -1.0])
     np.testing.assert_array_equal(seen.objective(1).values, [2.0, -math.inf, 2.0])
     assert len(seen.constraint("k").values) == 4
+
+
+def prune(study: optuna.Study, x: float, reports: dict[int, float]) -> None:
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.PRUNED,
+            params={"x": x, "c": "b"},
+            distributions=SPACE,
+            intermediate_values=reports,
+        )
+    )
+
+
+def complete(study: optuna.Study, value: float, reports: dict[int, float]) -> None:
+    study.add_trial(
+        optuna.create_trial(
+            value=value,
+            params={"x": 1.0, "c": "a"},
+            distributions=SPACE,
+            intermediate_values=reports,
+        )
+    )
+
+
+def test_pruned_trials_are_worth_what_they_might_have_come_to() -> None:
+    for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
+        study = optuna.create_study(direction=direction)
+        for final in (1.0, 2.0, 3.0):
+            complete(study, sign * final, {1: sign * (final + 2), 2: sign * (final + 1)})
+        prune(study, 0.5, {1: sign * 4.5})
+        prune(study, 0.6, {1: sign * 4.5, 2: sign * math.nan})
+        prune(study, 0.7, {})
+        seen = see(study, History())
+        np.testing.assert_allclose(
+            seen.values[:, 0], [-1.0, -2.0, -3.0, -2.5, -math.inf, -math.inf]
+        )
+        np.testing.assert_array_equal(seen.noise > 0, [False, False, False, True, False, False])
+        assert seen.is_complete.sum() == 3
+
+
+def test_later_trials_change_what_pruned_ones_are_worth() -> None:
+    study, kept = optuna.create_study(), History()
+    prune(study, 0.5, {1: 5.0})
+    worth = [see(study, kept).values[0, 0]]
+    for final in (1.0, 3.0, 3.5):
+        complete(study, final, {1: 4.0 + 0.1 * final})
+        prune(study, 0.7, {1: 4.0, 2: 3.5 + final})
+        a, b = see(study, kept), see(study, History())
+        np.testing.assert_array_equal(a.values, b.values)
+        np.testing.assert_array_equal(a.noise, b.noise)
+        worth.append(a.values[0, 0])
+    assert len(set(worth)) == 4

@@ -123,6 +123,7 @@ def _observations(pending: list[float], running: list[int]) -> Observations:
         is_complete=np.empty(0, dtype=np.bool_),
         pending=np.array(pending, dtype=np.float64).reshape(-1, 1),
         running=np.array(running, dtype=np.intp),
+        noise=np.empty(0),
     )
 
 
@@ -152,6 +153,7 @@ def test_a_rival_who_has_ended_since_is_one_too() -> None:
         is_complete=np.ones(1, dtype=np.bool_),
         pending=ended.pending,
         running=ended.running,
+        noise=np.zeros(1),
     )
     looks = [_observations([], []), ended, ended]
 

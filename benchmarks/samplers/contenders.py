@@ -59,7 +59,7 @@ def own_version() -> str:
     sources = sorted((package / "bo").glob("*.py"))
     names = (
         *("sampler", "proposal", "fits", "surrogate", "source", "rivals", "history"),
-        *("pending", "conditional", "space"),
+        *("pending", "conditional", "learning_curves", "space"),
     )
     sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()
