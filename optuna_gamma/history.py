@@ -15,6 +15,7 @@ import copy
 from dataclasses import dataclass
 import math
 import threading
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -139,7 +140,8 @@ class _Trials:
         self._space = space
         self._signs = np.where([k == StudyDirection.MAXIMIZE for k in directions], 1.0, -1.0)
         d, m = len(space.distributions), len(directions)
-        fields = [("point", np.float64, (d,)), ("values", np.float64, (m,)), ("kind", np.int64)]
+        fields: list[tuple[Any, ...]] = [("point", np.float64, (d,)), ("values", np.float64, (m,))]
+        fields += [("number", np.int64), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
         self._constraints: dict[str, Array] = {}
         # Only with one objective are trials pruned.
@@ -157,17 +159,17 @@ class _Trials:
         pending, running = [], []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
-            if i == number or trial.state == TrialState.WAITING:
+            if trial.number == number or trial.state == TrialState.WAITING:
                 continue
             params = params_in(trial, self._space)
             if trial.state == TrialState.RUNNING:
                 if params is not None:
                     pending.append(params)
-                    running.append(i)
+                    running.append(trial.number)
             elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
                 point = self._space.encode([params])[0]
-                rows[i] = (point, self._values(trial), _KINDS[trial.state])
+                rows[i] = (point, self._values(trial), trial.number, _KINDS[trial.state])
                 self._curves.add(i, trial.intermediate_values)
                 for key, value in trial.constraints.items():
                     if key not in self._constraints:
@@ -185,7 +187,7 @@ class _Trials:
             X=rows["point"][usable],
             values=values,
             constraints={key: self._constraints[key][usable] for key in sorted(self._constraints)},
-            numbers=usable,
+            numbers=rows["number"][usable],
             is_complete=rows["kind"][usable] == _COMPLETE,
             pending=self._space.encode(pending),
             running=np.array(running, dtype=np.intp),

@@ -193,3 +193,25 @@ def test_later_trials_change_what_pruned_ones_are_worth() -> None:
         np.testing.assert_array_equal(a.noise, b.noise)
         worth.append(a.values[0, 0])
     assert len(set(worth)) == 4
+
+
+def test_of_a_bracket_trials_are_told_apart_by_their_numbers() -> None:
+    study = optuna.create_study()
+    for state in (
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+        TrialState.RUNNING,
+        TrialState.RUNNING,
+    ):
+        study.add_trial(
+            optuna.create_trial(
+                state=state,
+                value=1.0 if state == TrialState.COMPLETE else None,
+                params={"x": 0.5, "c": "a"},
+                distributions=SPACE,
+            )
+        )
+    bracket = study.get_trials()[1:]
+    seen = History().observe(study, bracket, Space(SPACE), 3)
+    np.testing.assert_array_equal(seen.numbers, [1])
+    np.testing.assert_array_equal(seen.running, [2])
