@@ -140,14 +140,16 @@ class _Average:
         return special.logsumexp(values, axis=0), np.einsum("km,kmd->md", weights, gradients)
 
 
-def _averaged(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -> Any:
+def _averaged(
+    name: Any, process: Process, prior: GammaPrior, xi: float = 0.0, best: float | None = None
+) -> Any:
     """Average over eight of 24 draws of the hyper-parameters around the fitted ones.
 
     The draws are normal with deviation 0.4; the eight are drawn among them by importance.
     """
     y, d = process.y, process.X.shape[1]
-    if len(process.X) != len(y):
-        raise NotImplementedError("Pending trials.")
+    if len(process.X) != len(y) or best is not None:
+        raise NotImplementedError("Pending trials, or constraints.")
     model = default_model(Cube((None,) * d, process.is_categorical), prior)
     density = LogDensity(process.X, y, process.is_categorical, model, process.extra)
     rng = np.random.default_rng(len(y))
@@ -164,9 +166,11 @@ def _averaged(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -
     return _Average([make_acquisition(name, part, prior, xi) for part in processes])
 
 
-def _best_value(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -> LogEI:
+def _best_value(
+    name: Any, process: Process, prior: GammaPrior, xi: float = 0.0, best: float | None = None
+) -> LogEI:
     """Improve on the best value, not on the best location."""
-    return make_acquisition(name, replace(process, location=process.y), prior, xi)
+    return make_acquisition(name, replace(process, location=process.y), prior, xi, best)
 
 
 class _InBox:
