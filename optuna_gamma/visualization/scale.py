@@ -44,7 +44,9 @@ def find_scale(values: Array, y: Array, sign: float) -> Scale:
     values, y = values[finite], y[finite]
     best = int(np.argmax(values))
     with np.errstate(all="ignore"):
-        far = values <= np.median(values)
+        # Not next to the best one, where digits cancel; values drawn in are the lowest.
+        inside = values[y > y.min()]
+        far = values <= (np.median(inside) if len(inside) else values[best])
         gaps = values[best] - values[far]
         slopes = np.where(gaps > 0.0, (y[best] - y[far]) / gaps, 0.0)
     slope = float(np.nan_to_num(slopes, posinf=0.0).max())

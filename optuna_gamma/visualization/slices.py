@@ -48,11 +48,14 @@ class Slice:
 
     @staticmethod
     def of(study: optuna.Study, view: View, names: Sequence[str]) -> Slice:
-        """Cut through the best trial, or the next one where none is complete."""
+        """Cut through the best feasible trial, or the next one where none is complete."""
         trials = study.get_trials(deepcopy=False)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        best = max(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        feasible = [t for t in complete if all(c <= 0.0 for c in t.constraints.values())]
+        best = max(
+            feasible or complete, key=lambda trial: sign * (trial.value or 0.0), default=None
+        )
         params = best.params if best is not None else view.next_params or {}
         kinds = view.space.distributions
         finished = [t for t in trials if t.state.is_finished() and kinds.keys() <= t.params.keys()]
