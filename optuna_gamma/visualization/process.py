@@ -10,7 +10,7 @@ from scipy import special
 
 from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.sampler import GammaBOSampler
-from optuna_gamma.sampler import View
+from optuna_gamma.view import View
 from optuna_gamma.visualization.slices import DEPTH
 from optuna_gamma.visualization.slices import Slice
 from optuna_gamma.visualization.style import BAND

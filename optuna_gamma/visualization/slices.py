@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.sampler import View
+from optuna_gamma.view import View
 from optuna_gamma.visualization.scale import find_scale
 from optuna_gamma.visualization.scale import Scale
 from optuna_gamma.visualization.style import about
