@@ -6,7 +6,6 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
-from dataclasses import dataclass
 import hashlib
 import logging
 import math
@@ -25,11 +24,8 @@ from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.bo.maximize import Acquisition as Maximand
 from optuna_gamma.bo.process import GammaPrior
-from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.startup import startup_point
-from optuna_gamma.bo.transfer import Target
 from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
 from optuna_gamma.conditional import values
@@ -48,6 +44,7 @@ from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
 from optuna_gamma.surrogate import known
+from optuna_gamma.view import View
 
 
 _logger = logging.getLogger(__name__)
@@ -61,30 +58,6 @@ EXHAUSTED_KEY = "gamma:exhausted"
 
 _DRAWS = 64
 """How often a parameter of a finite space is drawn at most, until it completes no known trial."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What a trial is proposed from, for people to look at.
-
-    Attributes:
-        space: The search space.
-        seen: The trials that the process knows, without those left out.
-        process: The process.
-        acquisition: What is maximised, as a function of points of the cube.
-        next_params: What is proposed, where it is the next trial that is asked for.
-    """
-
-    space: Space
-    seen: Column
-    process: Process | Target
-    acquisition: Maximand
-    next_params: dict[str, Any] | None
-
-    @property
-    def full_process(self) -> Process:
-        """The process over all it knows, source trials included."""
-        return self.process.process if isinstance(self.process, Target) else self.process
 
 
 class GammaBOSampler(BaseSampler):

@@ -10,7 +10,7 @@ from scipy import special
 
 from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.sampler import GammaBOSampler
-from optuna_gamma.sampler import View
+from optuna_gamma.view import View
 from optuna_gamma.visualization.slices import DEPTH
 from optuna_gamma.visualization.slices import Slice
 from optuna_gamma.visualization.style import BAND
@@ -44,7 +44,8 @@ def plot_process(
     """Plot what the sampler believes of the objective, and where it would look next.
 
     Over one parameter: the location of the process with its 95 % band, the trials, and beneath
-    them the logarithm of the expected improvement, whose maximum is proposed next. Over two: the
+    them the logarithm of the expected improvement (times the probability that constraints are
+    met, if there are any), whose maximum is proposed next. Over two: the
     location as contours, and the expected improvement beneath. All other parameters are held at
     the best trial's, so trials elsewhere need not lie near the curve. What was tried already is
     not proposed again where the space is finite, however much it promises.

@@ -44,9 +44,10 @@ def find_scale(values: Array, y: Array, sign: float) -> Scale:
     values, y = values[finite], y[finite]
     best = int(np.argmax(values))
     with np.errstate(all="ignore"):
-        far = values <= np.median(values)
-        gaps = values[best] - values[far]
-        slopes = np.where(gaps > 0.0, (y[best] - y[far]) / gaps, 0.0)
-    slope = float(np.nan_to_num(slopes, posinf=0.0).max())
-    unit = 1.0 / slope if slope > 0.0 else 1.0
+        # Not next to the best one, where digits cancel; values drawn in are the lowest.
+        inside = values[y > y.min()]
+        far = values <= (np.median(inside) if len(inside) else values[best])
+        units = (values[best] - values[far]) / (y[best] - y[far])
+    units = units[np.isfinite(units) & (units > 0.0)]
+    unit = float(units.min()) if len(units) else 1.0
     return Scale(sign * unit, sign * float(values[best] - unit * y[best]))

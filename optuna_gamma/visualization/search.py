@@ -6,7 +6,7 @@ import optuna
 from scipy import stats
 
 from optuna_gamma.fits import THETA_KEY
-from optuna_gamma.sampler import View
+from optuna_gamma.view import View
 from optuna_gamma.visualization.process import look
 from optuna_gamma.visualization.process import sampler_of
 from optuna_gamma.visualization.style import about

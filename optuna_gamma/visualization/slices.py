@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.sampler import View
+from optuna_gamma.view import View
 from optuna_gamma.visualization.scale import find_scale
 from optuna_gamma.visualization.scale import Scale
 from optuna_gamma.visualization.style import about
@@ -48,17 +48,21 @@ class Slice:
 
     @staticmethod
     def of(study: optuna.Study, view: View, names: Sequence[str]) -> Slice:
-        """Cut through the best trial, or the next one where none is complete."""
+        """Cut through the best feasible trial, or the next one where none is complete."""
         trials = study.get_trials(deepcopy=False)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        best = max(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        has = [trial for trial in trials if trial.params.keys() >= set(names)]
+        complete = [trial for trial in has if trial.state == TrialState.COMPLETE]
+        feasible = [t for t in complete if all(c <= 0.0 for c in t.constraints.values())]
+        best = max(
+            feasible or complete, key=lambda trial: sign * (trial.value or 0.0), default=None
+        )
         params = best.params if best is not None else view.next_params or {}
         kinds = view.space.distributions
-        finished = [t for t in trials if t.state.is_finished() and kinds.keys() <= t.params.keys()]
+        finished = [t for t in has if t.state.is_finished() and view.space.contains(t.params)]
         return Slice(
             view,
-            {name: params[name] for name in kinds if name not in names},
+            {name: params[name] for name in kinds if name in params and name not in names},
             view.space.encode([params])[0],
             tuple(finished[i] for i in thinned(len(finished), MAX_POINTS // 2)),
             find_scale(view.seen.values, view.process.y, sign),

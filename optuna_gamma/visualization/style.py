@@ -47,6 +47,9 @@ MAX_POINTS = 2000
 
 _MAX_LINES, _MAX_LENGTH = 16, 60
 
+_LARGEST = 1e300
+"""The end of all axes: beyond it differences overflow."""
+
 
 def styled(figure: go.Figure, title: str, height: int = 460, **layout: Any) -> go.Figure:
     """Give a figure its title, and the look of all."""
@@ -184,10 +187,12 @@ def focus(values: Sequence[float], wanted: Sequence[float]) -> tuple[float, floa
         values: All values.
         wanted: Those that must be seen.
     """
-    finite = np.array([value for value in values if math.isfinite(value)])
+    finite, must = (
+        np.clip([value for value in some if math.isfinite(value)], -_LARGEST, _LARGEST)
+        for some in (values, wanted)
+    )
     if len(finite) == 0:
         return -1.0, 1.0
-    must = np.array([value for value in wanted if math.isfinite(value)])
     first, third = np.percentile(finite, [25, 75])
     low, high = np.append(must, first).min(), np.append(must, third).max()
     reach = 1.5 * (high - low)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import math
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -78,6 +79,24 @@ def test_two_parameters_and_the_others_held(study: optuna.Study) -> None:
     assert held == f"lr<br><sup>at x = {study.best_params['x']:.6g}</sup>"
 
 
+def test_constraints_are_part_of_the_acquisition() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=1))
+
+    def constrained(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", -1.0, 1.0)
+        trial.suggest_float("y", 0.0, 1.0)
+        trial.set_constraint("x is positive", -x)
+        return x
+
+    study.optimize(constrained, n_trials=10)
+    figure = plot_process(study, ["x"])
+    improvement = named(figure)["log expected improvement"]
+    best = improvement.x[int(np.argmax(improvement.customdata))]  # type: ignore[attr-defined]
+    assert best > -0.2
+    held = figure.layout.xaxis2.title.text
+    assert f"y = {study.best_params['y']:.6g}" in held
+
+
 def test_categories_of_the_same_name_stay_apart() -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0))
     study.optimize(
@@ -112,12 +131,13 @@ def test_a_value_that_was_drawn_in_is_a_triangle() -> None:
     assert min(trials.y) > -10  # type: ignore[attr-defined]
 
 
+@example([0.0, 3.5e-43, -1.0, -501.0], [], 1.0)
 @given(
     st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30),
     st.lists(st.just(-math.inf), max_size=3),
     st.sampled_from([1.0, -1.0]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_scale_undoes_the_standardisation(
     finite: list[float], failed: list[float], sign: float
 ) -> None:
