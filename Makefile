@@ -48,7 +48,10 @@ unit: $(VENV)/.installed-dev
 
 smoke: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks chaos --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks fuzz --n 300 --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks overhead --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks parallel --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks pruning --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks staged --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks thesis --table all --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks training --preset smoke --out build/benchmarks

@@ -92,9 +92,49 @@ def ablation(
 
 
 @app.command()
+def fuzz(
+    n: Annotated[int, typer.Option(help="Number of studies.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="What they are drawn from.", min=0)] = 0,
+    out: OutOption = RESULTS,
+) -> None:
+    """Ask for trials in random studies of every kind, none of which may fail."""
+    _late("benchmarks.fuzz.run").main(n, seed, out)
+
+
+@app.command()
 def overhead(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Time a proposal, beside GPSampler in the same process."""
     overhead_.run(preset, out)
+
+
+@app.command()
+def parallel(
+    preset: PresetOption = Preset.smoke,
+    samplers: Annotated[
+        str, typer.Option(help="Labels, as 'gamma,gp-3,gp'; the preset's, by default.")
+    ] = "",
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Simulate workers that run at the same time; the same command goes on where it ended."""
+    _late("benchmarks.parallel.run").main(
+        preset, _split(samplers), 0 if report_only else jobs, out
+    )
+
+
+@app.command()
+def pruning(
+    preset: PresetOption = Preset.smoke,
+    purpose: Annotated[
+        Purpose, typer.Option(help="choose: small bundled data. final: images, other seeds.")
+    ] = Purpose.final,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Tune trainings with pruners; the same command goes on where it ended."""
+    _late("benchmarks.pruning.run").main(preset, purpose, 0 if report_only else jobs, out)
 
 
 @app.command()
@@ -102,8 +142,9 @@ def samplers(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn or outliers; again for more. "
-            "All, by default."
+            help="bbob, bbob-noisy, bbob-mixint, hpobench, sklearn, outliers, conditional; with "
+            "several objectives zdt, dtlz, bbob-biobj; bbob-constrained; again for more. All, by "
+            "default."
         ),
     ] = None,
     preset: PresetOption = Preset.smoke,

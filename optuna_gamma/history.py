@@ -1,16 +1,21 @@
 """What a study has seen so far, as the model wants it: each trial is transformed once.
 
-n: Number of finished trials that have all parameters of the space.
+n: Number of finished trials that have all parameters of the space, but for optional ones, each in
+    its range.
 d: Number of parameters.
-k: Number of running trials that have them.
+m: Number of objectives.
+k: Number of running trials that have them, or will.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
+import copy
 from dataclasses import dataclass
 import math
 import threading
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,7 +30,39 @@ from optuna.trial import TrialState
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.learning_curve import impute
+from optuna_gamma.conditional import Union
+from optuna_gamma.learning_curves import LearningCurves
+from optuna_gamma.pending import params_in
 from optuna_gamma.space import Space
+
+
+@dataclass(frozen=True)
+class Column:
+    """What finished trials tell of one quantity, in the order of their numbers.
+
+    Args:
+        X: Their points, (n, d).
+        values: Its values, (n,).
+        numbers: Their numbers, (n,).
+        is_complete: Which of them were completed, (n,).
+        noise: Noise ratio of the values beyond that of all, (n,).
+    """
+
+    X: Array
+    values: Array
+    numbers: NDArray[np.intp]
+    is_complete: BoolArray
+    noise: Array
+
+    def __getitem__(self, chosen: NDArray[np.intp] | BoolArray) -> Column:
+        return Column(
+            self.X[chosen],
+            self.values[chosen],
+            self.numbers[chosen],
+            self.is_complete[chosen],
+            self.noise[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -34,77 +71,158 @@ class Observations:
 
     Args:
         X: Points of finished trials, (n, d).
-        values: Their values, to be maximised; −∞ for those that failed or were pruned, (n,).
+        values: Their values of each objective, to be maximised; −∞ for those that failed; of
+            those that were pruned what they might have come to, (n, m).
+        constraints: Values of each constraint by its key, the keys in alphabetical order; feasible
+            up to zero, NaN where a trial has none, (n,).
         numbers: Their numbers, (n,).
         is_complete: Which of them were completed, (n,).
         pending: Points of running trials, (k, d).
+        running: Their numbers, (k,).
+        noise: Noise ratio of the values beyond that of all, (n,).
     """
 
     X: Array
     values: Array
+    constraints: Mapping[str, Array]
     numbers: NDArray[np.intp]
     is_complete: BoolArray
     pending: Array
+    running: NDArray[np.intp]
+    noise: Array
+
+    def __getitem__(self, chosen: NDArray[np.intp]) -> Observations:
+        return Observations(
+            self.X[chosen],
+            self.values[chosen],
+            {key: values[chosen] for key, values in self.constraints.items()},
+            self.numbers[chosen],
+            self.is_complete[chosen],
+            self.pending,
+            self.running,
+            self.noise[chosen],
+        )
+
+    def objective(self, j: int) -> Column:
+        """Return what is known of an objective.
+
+        A trial that failed where it was not feasible may not have failed for being bad: its
+        constraints tell enough.
+        """
+        column = Column(self.X, self.values[:, j], self.numbers, self.is_complete, self.noise)
+        is_violated = np.zeros(len(self.numbers), dtype=np.bool_)
+        for values in self.constraints.values():
+            is_violated |= values > 0.0
+        return column[self.is_complete | ~is_violated] if is_violated.any() else column
+
+    def constraint(self, key: str) -> Column:
+        """Return what is known of a constraint, from the trials that have it."""
+        values = self.constraints[key]
+        noise = np.zeros(len(values))
+        column = Column(self.X, values, self.numbers, self.is_complete, noise)
+        return column[~np.isnan(values)]
 
 
-_OPEN, _ABSENT, _COMPLETE, _BAD = range(4)
-"""What is known of a trial: not finished; finished elsewhere; completed; failed or pruned."""
+_OPEN, _ABSENT, _COMPLETE, _FAILED, _PRUNED = range(5)
+"""What is known of a trial: not finished; finished elsewhere; completed; failed; pruned."""
+
+_KINDS = {
+    TrialState.COMPLETE: _COMPLETE,
+    TrialState.FAIL: _FAILED,
+    TrialState.PRUNED: _PRUNED,
+}
 
 
 class _Trials:
     """The finished trials of one study in one space, by number."""
 
-    def __init__(self, space: Space, sign: float) -> None:
+    def __init__(self, space: Space, directions: Sequence[StudyDirection]) -> None:
         self._space = space
-        self._sign = sign
-        d = len(space.distributions)
-        fields = [("point", np.float64, (d,)), ("value", np.float64), ("kind", np.int64)]
+        self._signs = np.where([k == StudyDirection.MAXIMIZE for k in directions], 1.0, -1.0)
+        d, m = len(space.distributions), len(directions)
+        fields: list[tuple[Any, ...]] = [("point", np.float64, (d,)), ("values", np.float64, (m,))]
+        fields += [("number", np.int64), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
+        self._constraints: dict[str, Array] = {}
+        # Only with one objective are trials pruned.
+        self._curves = LearningCurves(float(self._signs[0]))
 
     def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
         """Look at what is new among all trials of the study; leave one of them out."""
         if len(self._rows) < len(trials):
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
+            unknown = np.full(len(more), math.nan)
+            for key, values in self._constraints.items():
+                self._constraints[key] = np.concatenate([values, unknown])
         rows = self._rows[: len(trials)]
-        names = self._space.distributions.keys()
-        running = []
+        pending, running = [], []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
-            if i == number or trial.state == TrialState.WAITING:
+            if trial.number == number or trial.state == TrialState.WAITING:
                 continue
-            has_params = names <= trial.params.keys()
+            params = params_in(trial, self._space)
             if trial.state == TrialState.RUNNING:
-                if has_params:
-                    running.append(trial)
-            elif has_params:
+                if params is not None:
+                    pending.append(params)
+                    running.append(trial.number)
+            elif params is not None:
                 # One by one: of many at a time, logarithms differ in their last digit.
-                point = self._space.encode([trial.params])[0]
-                kind = _COMPLETE if trial.state == TrialState.COMPLETE else _BAD
-                rows[i] = (point, self._value(trial), kind)
+                point = self._space.encode([params])[0]
+                rows[i] = (point, self._values(trial), trial.number, _KINDS[trial.state])
+                self._curves.add(i, trial.intermediate_values)
+                for key, value in trial.constraints.items():
+                    if key not in self._constraints:
+                        self._constraints[key] = np.full(len(self._rows), math.nan)
+                    self._constraints[key][i] = value
             else:
                 rows["kind"][i] = _ABSENT
         usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
+        is_pruned = rows["kind"][usable] == _PRUNED
+        values, noise = rows["values"][usable], np.zeros(len(usable))
+        if is_pruned.any():
+            reports = self._curves.at_last_steps(usable.tolist(), is_pruned)
+            values[:, 0], noise = impute(np.where(is_pruned, np.nan, values[:, 0]), reports)
         return Observations(
             X=rows["point"][usable],
-            values=rows["value"][usable],
-            numbers=usable,
+            values=values,
+            constraints={key: self._constraints[key][usable] for key in sorted(self._constraints)},
+            numbers=rows["number"][usable],
             is_complete=rows["kind"][usable] == _COMPLETE,
-            pending=self._space.encode([trial.params for trial in running]),
+            pending=self._space.encode(pending),
+            running=np.array(running, dtype=np.intp),
+            noise=noise,
         )
 
-    def _value(self, trial: FrozenTrial) -> float:
-        if trial.state != TrialState.COMPLETE or trial.value is None:
-            return -math.inf
-        return self._sign * trial.value
+    def _values(self, trial: FrozenTrial) -> Array:
+        if trial.state != TrialState.COMPLETE or trial.values is None:
+            return np.full(len(self._signs), -math.inf)
+        values: Array = self._signs * trial.values
+        return values
 
 
 def observe(
-    trials: Sequence[FrozenTrial], space: Space, direction: StudyDirection
+    trials: Sequence[FrozenTrial], space: Space, directions: Sequence[StudyDirection]
 ) -> Observations:
     """Look at finished trials that belong to no study at hand."""
-    sign = 1.0 if direction == StudyDirection.MAXIMIZE else -1.0
-    return _Trials(space, sign).observe(trials, -1)
+    return _Trials(space, directions).observe(trials, -1)
+
+
+def as_of(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
+    """Return the trials before one as they were when it began: some were still running.
+
+    Args:
+        trials: All trials of a study.
+        number: Number of the trial, or how many there are: then nothing is undone.
+    """
+    before = list(trials[:number])
+    began = trials[number].datetime_start if number < len(trials) else None
+    for i, trial in enumerate(before):
+        ended = trial.datetime_complete
+        if began is not None and ended is not None and ended > began:
+            before[i] = copy.copy(trial)
+            before[i].state = TrialState.RUNNING
+    return before
 
 
 class History:
@@ -112,12 +230,35 @@ class History:
 
     def __init__(self) -> None:
         self._intersection = IntersectionSearchSpace()
-        self._key: tuple[tuple[str, BaseDistribution], ...] = ()
+        self._union = Union()
+        self._known: set[int] = set()
+        self._space = Space({})
         self._trials: _Trials | None = None
 
-    def search_space(self, study: Study) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed trial has."""
-        return self._intersection.calculate(study, use_cache=True)
+    def distributions(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """Return the parameters that finished trials have, in all of their ranges."""
+        self._look(trials)
+        return self._union.distributions
+
+    def search_space(
+        self, study: Study, trials: Sequence[FrozenTrial]
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters of one range that finished trials have, once any was completed."""
+        self._look(trials)
+        return self._union.search_space(self._intersection.calculate(study, use_cache=True))
+
+    def space(
+        self, trials: Sequence[FrozenTrial], search_space: Mapping[str, BaseDistribution]
+    ) -> Space:
+        """Return a search space in which parameters are optional that trials did without."""
+        self._look(trials)
+        return Space(search_space, self._union.optional(search_space))
+
+    def _look(self, trials: Sequence[FrozenTrial]) -> None:
+        for trial in trials:
+            if trial.state.is_finished() and trial.number not in self._known:
+                self._known.add(trial.number)
+                self._union.add(trial)
 
     def observe(
         self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int
@@ -130,10 +271,9 @@ class History:
             space: Where they are to be seen.
             number: Number of the trial that is to be left out: the one being sampled.
         """
-        key = tuple(space.distributions.items())
-        if self._trials is None or key != self._key:
-            sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-            self._key, self._trials = key, _Trials(space, sign)
+        is_known = space == self._space and [*space.distributions] == [*self._space.distributions]
+        if self._trials is None or not is_known:
+            self._space, self._trials = space, _Trials(space, study.directions)
         return self._trials.observe(trials, number)
 
 

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
 import hashlib
 import logging
+import math
 from typing import Any
 from typing import get_args
-import warnings
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
-from scipy.stats import qmc
 
 from optuna_gamma.bo.acquisition import Acquisition
-from optuna_gamma.bo.acquisition import make_acquisition
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.bo.maximize import maximize
-from optuna_gamma.bo.maximize import ROUNDS
 from optuna_gamma.bo.process import GammaPrior
-from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.startup import startup_point
+from optuna_gamma.conditional import conditional_cube
+from optuna_gamma.conditional import merge
+from optuna_gamma.conditional import values
+from optuna_gamma.fits import read_fits
+from optuna_gamma.fits import SUGGESTED_KEY
+from optuna_gamma.fits import write_fits
+from optuna_gamma.history import as_of
+from optuna_gamma.history import Column
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
+from optuna_gamma.history import observe
+from optuna_gamma.pending import share
+from optuna_gamma.proposal import Proposer
+from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
-from optuna_gamma.surrogate import Fitted
-from optuna_gamma.surrogate import surrogate
+from optuna_gamma.surrogate import known
+from optuna_gamma.view import View
 
 
 _logger = logging.getLogger(__name__)
@@ -40,18 +52,12 @@ _logger = logging.getLogger(__name__)
 SEED_KEY = "gamma:seed"
 """Study system attribute: the seed that all samplers without one of their own share."""
 
-THETA_KEY = "gamma:theta"
-"""Trial system attribute: fitted hyper-parameters, where the next fit starts."""
 
-SUGGESTED_KEY = "gamma:suggested"
-"""Trial system attribute: what source trials suggest before the study's own space is known."""
+EXHAUSTED_KEY = "gamma:exhausted"
+"""Study system attribute: whether it was said that all points of its space are taken."""
 
-_MAX_ATTR_LENGTH = 2045
-
-_DETERMINISTIC_NOISE = 1e-6
-
-_FEW, _FEW_ROUNDS = 20, 7
-"""With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
+_DRAWS = 64
+"""How often a parameter of a finite space is drawn at most, until it completes no known trial."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -62,15 +68,37 @@ class GammaBOSampler(BaseSampler):
     the tails are heavy and the search stays curious; with many they become Gaussian. The next
     trial maximises the expected improvement under these predictions.
 
-    Trials that failed, such as diverged trainings, or were pruned count as bad ones, so that what
-    made them so is not proposed again.
+    Trials that failed, such as diverged trainings, count as bad ones, so that what made them so
+    is not proposed again. Of pruned trials the model sees what they might have come to, judged by
+    what they had reported and by how others went on from there, with more noise the less that
+    tells; those that reported nothing count as failed.
+
+    With several objectives each has a process of its own, and the next trial maximises the
+    expected hypervolume improvement over the front of the trials so far: exactly for up to three
+    objectives, by quadrature along 32 random directions above. In the standardised values of the
+    model, the reference point lies below the worst value on the front by a tenth of the front's
+    extent, and by half a standard deviation at least.
+
+    So has each constraint that trials set by :meth:`optuna.trial.Trial.set_constraint`: the
+    improvement, over feasible trials alone, is multiplied by the probability that all constraints
+    are met; while no trial is feasible, this probability is maximised. Constraints are told apart
+    by their keys. What a trial does not set is unknown, and taken as the model predicts it.
 
     Values that are absurdly bad are taken for what they are most of the time, accidents, and
     believed little; values that the others contradict are left out of the model.
 
+    Parameters may depend on the values of others, as the width of a layer on the number of
+    layers: which there are when is learned from the trials, and what a trial lacks tells it
+    apart from those that have it. Ranges may change from trial to trial.
+
     Hyper-parameters are fitted again when there are 5 %, and two, more trials than at the last
     fit, to at most 300 trials; of more than 1,000 trials the model sees the better half of a
     thousand and an even choice of the others. So the time of a proposal is bounded.
+
+    Where trials run elsewhere the model is less curious. Each worker shares its proposals before
+    the objective runs, and makes another if one was made at the same point at the same moment.
+    When all points of a finite space were evaluated, a warning says so, once a study, and the most
+    promising are proposed again.
 
     The sampler keeps no state: what it proposes is a function of the seed, the study's name, the
     trial's number and the trials in the storage. A study that is resumed goes on as if it had
@@ -82,14 +110,14 @@ class GammaBOSampler(BaseSampler):
         acquisition: ``"gamma"``: expected improvement under Student-t predictions;
             ``"gaussian"``: under Gaussian predictions of the same location and scale;
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
-            baseline.
+            baseline for one objective.
         prior: Prior of the precision of the standardised values.
         n_startup_trials: Number of trials to complete before the first fit. The first of them
             is the middle of the search space (of the logarithm with ``log=True``), with random
             categories; the others come from a scrambled Sobol sequence.
-        independent_sampler: Sampler for the parameters that are not in every completed trial,
-            and for those of the first trial, which then is not the middle; not for what source
-            trials suggest. Defaults to drawing them uniformly.
+        independent_sampler: Sampler for the parameters that no finished trial has, and for those
+            of the first trial, which then is not the middle; not for what source trials suggest.
+            Defaults to drawing them uniformly.
         deterministic_objective: :obj:`None`: noise is learned, and points of a finite space are
             not proposed twice while others are left. :obj:`False`: noise is learned, repeats are
             allowed. :obj:`True`: noise is fixed near zero.
@@ -99,13 +127,15 @@ class GammaBOSampler(BaseSampler):
             the space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
-            where none is left that was completed, all is as without them.
-        warn_independent_sampling: Whether to warn when a parameter is sampled independently
-            after the start-up trials.
+            where none is left that was completed, all is as without them. One objective only; of
+            their constraints nothing is used.
+        warn_independent_sampling: Whether to warn when a parameter is sampled without the model
+            after the start-up trials: that is where no finished trial has it.
 
     Raises:
         TypeError: If the source trials are no trials.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range; when it proposes, if a study with several
+            objectives meets ``acquisition="conjugate"`` or source trials.
 
     Example:
         >>> import optuna
@@ -139,12 +169,16 @@ class GammaBOSampler(BaseSampler):
         self._seed = seed
         self._reseeds = 0
         self._acquisition: Acquisition = acquisition
-        self._prior = prior or GammaPrior()
+        self._proposer = Proposer(acquisition, prior or GammaPrior(), deterministic_objective)
         self._n_startup_trials = n_startup_trials
         self._independent_sampler = independent_sampler
-        self._deterministic_objective = deterministic_objective
         self._source = _source(() if source_trials is None else source_trials, acquisition)
         self._warn_independent_sampling = warn_independent_sampling
+
+    @property
+    def prior(self) -> GammaPrior:
+        """Prior of the precision of the standardised values."""
+        return self._proposer.prior
 
     def reseed_rng(self) -> None:
         """Go over to other random choices, the same for every sampler reseeded as often."""
@@ -165,26 +199,54 @@ class GammaBOSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed trial has, but for single-valued ones."""
-        self._raise_error_if_multi_objective(study)
+        """Return the parameters of one range that finished trials have, but for single values."""
+        self._check(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
-        return without_single(history(study, trials).search_space(study))
+        return without_single(history(study, trials).search_space(study, trials))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Propose parameters from the trials so far."""
-        self._raise_error_if_multi_objective(study)
-        space = Space(search_space or self._source.search_space())
+        self._check(study)
+        if search_space:
+            trials = study._get_trials(deepcopy=False, use_cache=True)
+            space = history(study, trials).space(trials, search_space)
+        else:
+            space = self._source.space()
         if not space.distributions:
             return {}
-        source = self._source.observe(space, study.direction)
-        if trial.number == 1 and source is not None:
-            return {
-                name: self._draw(study, trial, name, kind, in_middle=True)
-                for name, kind in search_space.items()
-            }
-        params = space.decode(self._point(study, trial, space, source))
+        source = self._source.observe(space, study.directions[0])
+        is_second = trial.number == 1 and source is not None
+        if is_second and not search_space:
+            return {}
+        allowed = {}
+        if space.optional:
+            fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            allowed = {name: [value] for name, value in fixed.items()}
+
+        def look() -> Observations:
+            trials = study._get_trials(deepcopy=False, use_cache=False)
+            return history(study, trials).observe(study, trials, space, trial.number)
+
+        def propose(seen: Observations) -> Array:
+            if is_second:
+                middle = self._middle(study, trial, space)
+                if space.cube.none_of(self._proposer.taken(seen))(middle).all():
+                    x: Array = middle[0]
+                    return x
+            return self._point(study, trial, space, seen, source, allowed)
+
+        x, seen = settle(
+            look,
+            propose,
+            lambda x: share(study, trial, space, space.decode(x)),
+            trial.number,
+        )
+        is_finite = math.isfinite(space.cube.size)
+        if is_finite and not space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
+            self._say_exhausted(study)
+        params = space.decode(x)
         if search_space:
             return params
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
@@ -199,7 +261,7 @@ class GammaBOSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one parameter by itself."""
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         # In a first trial no more is known of the search space.
         space = Space(without_single({**trial.distributions, param_name: param_distribution}))
         suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
@@ -207,23 +269,28 @@ class GammaBOSampler(BaseSampler):
         if is_possible and self._source.has_completed_in(space):
             value = param_distribution.to_internal_repr(suggested[param_name])
             return param_distribution.to_external_repr(value)
-        if self._warn_independent_sampling:
-            states = (TrialState.COMPLETE,)
-            complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
-            if len(complete) >= max(self._n_startup_trials, 1):
+        states = (TrialState.COMPLETE,)
+        complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
+        if len(complete) >= max(self._n_startup_trials, 1):
+            modelled = self._one_more(study, trial, param_name, param_distribution)
+            if modelled:
+                return modelled[param_name]
+            if self._warn_independent_sampling:
                 _logger.warning(
                     f"The parameter `{param_name}` in Trial#{trial.number} is sampled "
                     "independently, without the model, potentially degrading the optimization "
-                    "performance, because it is not in every completed trial with the same range. "
-                    "Set `warn_independent_sampling=False` in `GammaBOSampler` to suppress this "
+                    "performance, because no finished trial has it. Set "
+                    "`warn_independent_sampling=False` in `GammaBOSampler` to suppress this "
                     "warning."
                 )
         if self._independent_sampler is not None:
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
             )
-        in_middle = self._is_first_without_source(trial, space)
-        return self._draw(study, trial, param_name, param_distribution, in_middle)
+        if self._is_first_without_source(trial, space):
+            one = Space({param_name: param_distribution})
+            return one.decode(self._middle(study, trial, one)[0])[param_name]
+        return self._draw(study, trial, param_name, param_distribution, space.cube.size)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""
@@ -241,25 +308,163 @@ class GammaBOSampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 
-    def _point(
-        self, study: Study, trial: FrozenTrial, space: Space, source: Observations | None
-    ) -> Array:
-        """Return the next point of a space, (d,)."""
-        trials = study._get_trials(deepcopy=False, use_cache=False)
-        seen = history(study, trials).observe(study, trials, space, trial.number)
+    def view(
+        self, study: Study, number: int | None = None, most: int | None = None
+    ) -> View | None:
+        """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
+
+        Args:
+            study: A study with one objective, which may have been sampled by another sampler.
+            number: Number of a trial; :obj:`None` is the next one.
+            most: How many trials the process is to know at most: a first fit to very many takes
+                long, which a sampler that took part from the beginning never has to do.
+
+        Returns:
+            The view; :obj:`None` if it was, or will be, a start-up trial.
+        """
+        all_trials = study._get_trials(deepcopy=False, use_cache=False)
+        n = len(all_trials) if number is None else number
+        trials = as_of(all_trials, n)
+        kept = history(study, all_trials)
+        search_space = without_single(kept.search_space(study, all_trials))
+        space = kept.space(all_trials, search_space)
+        source = self._source.observe(space, study.direction)
+        seen = observe(trials, space, study.directions)
+        if not search_space or not self._can_fit(seen, source):
+            return None
+        if most is not None:
+            seen = seen[informative(seen.values[:, 0], most)]
+        cube = self._cube(space, seen, source, {}, ())
+        with np.errstate(all="ignore"):
+            last = read_fits(all_trials, n + 1, space)
+            models = self._proposer.fit(cube, seen, source, last)
+            rng = self._rng(study, n, "relative")
+            params, column = None, seen.objective(0)
+            if number is None:
+                params = space.decode(self._proposer.choose(cube, seen, models, rng))
+            _, acquisition = models.acquisition(self._proposer, seen, rng)
+        column = column[known(column, models.fits[""])]
+        return View(space, column, models.objectives[0], acquisition, params)
+
+    def _can_fit(self, seen: Observations, source: Column | None) -> bool:
         is_complete = seen.is_complete
         if source is not None:
             is_complete = np.append(source.is_complete, is_complete)
-        if not is_complete.any() or len(is_complete) < self._n_startup_trials:
-            return self._startup_point(study, trial, space)
+        return bool(is_complete.any()) and len(is_complete) >= self._n_startup_trials
 
-        rng = self._rng(study, trial.number, "relative")
-        with np.errstate(all="ignore"):
-            last = _last_fit(trials, trial, space)
-            x, fitted = self._propose(space.cube, seen, source, last, rng)
-        if len(encoded := fitted.to_json()) <= _MAX_ATTR_LENGTH:
-            study._storage.set_trial_system_attr(trial._trial_id, THETA_KEY, encoded)
+    def _cube(
+        self,
+        space: Space,
+        seen: Observations,
+        source: Column | None,
+        allowed: Mapping[str, Sequence[Any]],
+        present: Collection[str],
+    ) -> Cube:
+        """Build the cube of a space; see :func:`~optuna_gamma.conditional.conditional_cube`."""
+        X, is_complete = seen.X, seen.is_complete
+        if source is not None:
+            X = np.concatenate([source.X, X])
+            is_complete = np.append(source.is_complete, is_complete)
+        return conditional_cube(space, X, is_complete, allowed, present)
+
+    def _check(self, study: Study) -> None:
+        """Raise an error if something given does not go with several objectives."""
+        if len(study.directions) == 1:
+            return
+        if self._acquisition == "conjugate":
+            raise ValueError(
+                'Several objectives need `acquisition` "gamma" or "gaussian": "conjugate" has no '
+                "hypervolume improvement."
+            )
+        if len(self._source):
+            raise ValueError(
+                "`source_trials` have one value each: they cannot be used with several objectives."
+            )
+
+    def _point(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Space,
+        seen: Observations,
+        source: Column | None,
+        allowed: Mapping[str, Sequence[Any]],
+        asked: str = "",
+    ) -> Array:
+        """Return the next point of a space, (d,).
+
+        Args:
+            study: The study.
+            trial: The trial that is to have the point.
+            space: The space.
+            seen: The study's trials.
+            source: Source trials, if any.
+            allowed: Values that parameters may have, where these are not all of their range.
+            asked: The parameter that is asked for, if it is not the whole point.
+        """
+        if not self._can_fit(seen, source):
+            return self._startup_point(study, trial, space, seen)
+
+        rng = self._rng(study, trial.number, "relative", *([asked] if asked else []))
+        trials = study._get_trials(deepcopy=False, use_cache=False)
+        try:
+            with np.errstate(all="ignore"):
+                last = read_fits(trials, trial.number, space)
+                cube = self._cube(space, seen, source, allowed, {*trial.params, asked})
+                x, fits = self._proposer(cube, seen, source, last, rng)
+        except np.linalg.LinAlgError as error:
+            _logger.debug("There is no model, a start-up point is proposed: %s", error)
+            return self._startup_point(study, trial, space, seen)
+        if not asked:
+            write_fits(study, trial, fits)
         return x
+
+    def _one_more(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> dict[str, Any]:
+        """Propose a parameter that was not proposed with the others, given those.
+
+        Returns:
+            It and what else would go well with it; nothing if no finished trial has it.
+        """
+        trials = study._get_trials(deepcopy=False, use_cache=True)
+        kept = history(study, trials)
+        known = kept.distributions(trials)
+        whole = merge(known[name], distribution) if name in known else None
+        if whole is None:
+            return {}
+        space = kept.space(trials, without_single({**known, name: whole}))
+        allowed = {n: [value] for n, value in trial.params.items()}
+        if whole != distribution:
+            allowed[name] = values(distribution)
+        source = self._source.observe(space, study.directions[0])
+        seen = kept.observe(study, trials, space, trial.number)
+        params = space.decode(self._point(study, trial, space, seen, source, allowed, name))
+        if isinstance(distribution, FloatDistribution):
+            # Of a range that was merged, values may differ in their last digit.
+            params[name] = min(max(params[name], distribution.low), distribution.high)
+        return params
+
+    def _say_exhausted(self, study: Study) -> None:
+        """Warn, once a study, that points are proposed again, unless that was allowed."""
+        storage, study_id = study._storage, study._study_id
+        is_allowed = self._proposer.deterministic_objective is False
+        if not is_allowed and EXHAUSTED_KEY not in storage.get_study_system_attrs(study_id):
+            storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
+            _logger.warning(
+                "All points of the search space were evaluated, or are being evaluated. From now "
+                "on `GammaBOSampler` proposes the most promising of them again."
+            )
+
+    def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
+        """Return the middle of a space, with random categories, (1, d)."""
+        cube = space.cube
+        drawn = [[self._rng(study, trial.number, n).random() for n in space.distributions]]
+        return np.where(
+            cube.is_categorical,
+            cube.from_unit(np.array(drawn)),
+            cube.snap(np.full((1, cube.dim), 0.5)),
+        )
 
     def _draw(
         self,
@@ -267,16 +472,25 @@ class GammaBOSampler(BaseSampler):
         trial: FrozenTrial,
         name: str,
         distribution: BaseDistribution,
-        in_middle: bool,
+        size: float,
     ) -> Any:
-        """Draw one parameter uniformly, or take its middle if it has one."""
+        """Draw one parameter uniformly; in a space of finite size one that completes no known."""
         space = Space({name: distribution})
-        cube = space.cube
-        if in_middle and not cube.is_categorical.any():
-            x = cube.snap(np.full((1, 1), 0.5))
-        else:
-            x = cube.from_unit(self._rng(study, trial.number, name).random((1, 1)))
-        return space.decode(x[0])[name]
+        rng = self._rng(study, trial.number, name)
+        value = space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[name]
+        if self._proposer.deterministic_objective is False or math.isinf(size):
+            return value
+        names = {*trial.params, name}
+        known = [
+            t.params
+            for t in study._get_trials(deepcopy=False, use_cache=False)
+            if t.number != trial.number and t.params.keys() == names
+        ]
+        for x in space.cube.from_unit(rng.random((_DRAWS, 1))):
+            if {**trial.params, name: value} not in known:
+                break
+            value = space.decode(x)[name]
+        return value
 
     def _is_first_without_source(self, trial: FrozenTrial, space: Space) -> bool:
         """Tell whether a trial is the first that source trials in a space suggest nothing for."""
@@ -284,42 +498,13 @@ class GammaBOSampler(BaseSampler):
             return False
         return trial.number == int(self._source.has_completed_in(space))
 
-    def _propose(
-        self,
-        cube: Cube,
-        seen: Observations,
-        source: Observations | None,
-        last: Fitted | None,
-        rng: np.random.Generator,
-    ) -> tuple[Array, Fitted]:
-        """Return the next point (d,) and the hyper-parameters to go on with."""
-        noise = _DETERMINISTIC_NOISE if self._deterministic_objective else None
-        process, fitted = surrogate(cube, seen, source, last, self._prior, noise)
-        anchors = process.X[np.argsort(-process.location, kind="stable")[:3]]
-        if len(seen.pending):
-            process = process.pend(seen.pending)
-        acquisition = make_acquisition(
-            self._acquisition, process, self._prior, resolution(process.y)
-        )
-        taken = seen.pending
-        if self._deterministic_objective is not False:
-            taken = np.concatenate([seen.X, seen.pending])
-        rounds = _FEW_ROUNDS if len(seen.values) < _FEW else ROUNDS
-        x = maximize(acquisition, cube, anchors, taken, rng, rounds)
-        if x is None:
-            _logger.debug("All points of the search space were tried; one is repeated.")
-            x = maximize(acquisition, cube, anchors, np.empty((0, cube.dim)), rng)
-            assert x is not None
-        return x, fitted
-
-    def _startup_point(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
-        rng = self._rng(study, "startup")
-        with warnings.catch_warnings():
-            # Only powers of two are balanced, but any number of start-up trials is legal.
-            warnings.simplefilter("ignore", UserWarning)
-            sobol = qmc.Sobol(space.cube.dim, scramble=True, rng=rng).random(trial.number + 1)
-            point: Array = space.cube.from_unit(sobol[-1:])[0]
-        return point
+    def _startup_point(
+        self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
+    ) -> Array:
+        sequence = self._rng(study, "startup")
+        rng = self._rng(study, trial.number, "startup")
+        taken = self._proposer.taken(seen)
+        return startup_point(space.cube, trial.number, taken, sequence, rng)
 
     def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:
         seed = self._seed if self._seed is not None else _shared_seed(study)
@@ -351,14 +536,3 @@ def _shared_seed(study: Study) -> int:
         # Another worker may have drawn one at the same moment: the last one written counts.
         seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
     return int(seed)
-
-
-def _last_fit(trials: Sequence[FrozenTrial], trial: FrozenTrial, space: Space) -> Fitted | None:
-    """Return what was written with the newest finished trial before this one that has any."""
-    names = space.distributions.keys()
-    for t in reversed(trials[: trial.number]):
-        if t.state.is_finished() and (encoded := t.system_attrs.get(THETA_KEY)):
-            suggested = t.system_attrs.get(SUGGESTED_KEY)
-            if suggested is None or suggested.keys() == names:  # else of the source's space
-                return Fitted.from_json(encoded)
-    return None

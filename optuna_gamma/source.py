@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from optuna.distributions import BaseDistribution
 from optuna.search_space import intersection_search_space
@@ -12,7 +11,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.fit import informative
-from optuna_gamma.history import Observations
+from optuna_gamma.conditional import Union
+from optuna_gamma.history import Column
 from optuna_gamma.history import observe
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
@@ -21,7 +21,7 @@ from optuna_gamma.space import without_single
 _MAX_TRIALS = 100
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
 
-_Key = tuple[StudyDirection, tuple[tuple[str, BaseDistribution], ...]]
+_Key = tuple[StudyDirection, tuple[tuple[str, BaseDistribution], ...], frozenset[str]]
 
 
 class SourceTrials:
@@ -40,14 +40,19 @@ class SourceTrials:
 
     def __init__(self, trials: Iterable[FrozenTrial]) -> None:
         self._trials = [trial for trial in _checked(trials) if trial.state.is_finished()]
-        self._last: tuple[_Key, Observations | None] | None = None
+        self._last: tuple[_Key, Column | None] | None = None
 
     def __len__(self) -> int:
         return len(self._trials)
 
-    def search_space(self) -> dict[str, BaseDistribution]:
-        """Return the parameters that every completed one has, but for single-valued ones."""
-        return without_single(intersection_search_space(self._trials))
+    def space(self) -> Space:
+        """Return the parameters that they have, but for single-valued ones."""
+        union = Union()
+        for trial in self._trials:
+            union.add(trial)
+        common = intersection_search_space(self._trials)
+        search_space = without_single(union.search_space(common))
+        return Space(search_space, union.optional(search_space))
 
     def has_completed_in(self, space: Space) -> bool:
         """Tell whether any completed one lies in a space."""
@@ -56,7 +61,7 @@ class SourceTrials:
             for trial in self._trials
         )
 
-    def observe(self, space: Space, direction: StudyDirection) -> Observations | None:
+    def observe(self, space: Space, direction: StudyDirection) -> Column | None:
         """Return those that lie in a space.
 
         Args:
@@ -67,25 +72,18 @@ class SourceTrials:
             Those that tell most; :obj:`None` if none was completed, without which the others
             tell nothing.
         """
-        key = direction, tuple(space.distributions.items())
+        key = direction, tuple(space.distributions.items()), frozenset(space.optional)
         last = self._last
         if last is None or last[0] != key:
             last = self._last = key, self._encode(space, direction)
         return last[1]
 
-    def _encode(self, space: Space, direction: StudyDirection) -> Observations | None:
+    def _encode(self, space: Space, direction: StudyDirection) -> Column | None:
         inside = [trial for trial in self._trials if space.contains(trial.params)]
-        seen = observe(inside, space, direction)
+        seen = observe(inside, space, [direction]).objective(0)
         if not seen.is_complete.any():
             return None
-        kept = informative(seen.values, _MAX_TRIALS)
-        return replace(
-            seen,
-            X=seen.X[kept],
-            values=seen.values[kept],
-            numbers=seen.numbers[kept],
-            is_complete=seen.is_complete[kept],
-        )
+        return seen[informative(seen.values, _MAX_TRIALS)]
 
 
 def _checked(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

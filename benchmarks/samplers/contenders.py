@@ -14,6 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import CmaEsSampler
 from optuna.samplers import GPSampler
+from optuna.samplers import NSGAIISampler
 from optuna.samplers import QMCSampler
 from optuna.samplers import RandomSampler
 from optuna.samplers import TPESampler
@@ -56,7 +57,10 @@ def own_version() -> str:
     """Hash the sources that our proposals depend on, as they are when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
-    names = ("sampler", "surrogate", "source", "history", "space")
+    names = (
+        *("sampler", "proposal", "fits", "surrogate", "source", "rivals", "history"),
+        *("pending", "conditional", "learning_curves", "space"),
+    )
     sources += [package / f"{name}.py" for name in names]
     digest = hashlib.sha256()
     for source in sources:
@@ -82,6 +86,16 @@ def _cmaes(setting: Setting) -> BaseSampler:
     kinds = [d for d in setting.space.values() if not isinstance(d, CategoricalDistribution)]
     has_steps = any(not isinstance(d, FloatDistribution) or d.step is not None for d in kinds)
     return CmaEsSampler(seed=setting.seed, with_margin=has_steps, warn_independent_sampling=False)
+
+
+def _tpe_group(setting: Setting) -> BaseSampler:
+    # Parameters that depend on each other are sampled together where they are found together.
+    return TPESampler(seed=setting.seed, group=True)
+
+
+def _nsga2(setting: Setting) -> BaseSampler:
+    # A population of 50, the default, would be drawn at random for half of the trials.
+    return NSGAIISampler(seed=setting.seed, population_size=20)
 
 
 def _qmc(setting: Setting) -> BaseSampler:
@@ -111,6 +125,8 @@ CONTENDERS: dict[str, Contender] = {
         packages("optuna", "torch"),
     ),
     "tpe": Contender(lambda setting: TPESampler(seed=setting.seed), packages("optuna")),
+    "tpe-group": Contender(_tpe_group, packages("optuna")),
+    "nsga2": Contender(_nsga2, packages("optuna")),
     "cmaes": Contender(_cmaes, packages("optuna", "cmaes")),
     "qmc": Contender(_qmc, packages("optuna")),
     "random": Contender(lambda setting: RandomSampler(seed=setting.seed), packages("optuna")),

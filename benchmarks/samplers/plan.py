@@ -44,6 +44,14 @@ SLOW_FUNCTIONS = ("f01-*", "f03-*", "f06-*", "f08-*", "f10-*", "f15-*", "f20-*",
 
 SLOW_TABLES = ("hpobench-vehicle", "hpolib-protein_structure", "nasbench201-cifar10")
 
+PAIRS = ("f08-*", "f19-*", "f29-*", "f37-*", "f50-*")
+"""Some of the 55 pairs of BBOB functions, each of another combination of groups. The sampler was
+tuned on instance 9 of others, and of f50."""
+
+CONSTRAINED = ("f01-*", "f09-*", "f16-*", "f23-*", "f30-*", "f37-*", "f43-*", "f52-*")
+"""One with each objective function but one, with 1 to 18 constraints. The sampler was tuned on
+instances 4 and 5 of f01 and of others."""
+
 PLANS: dict[Preset, dict[str, Plan]] = {
     Preset.smoke: {
         "bbob": Plan(15, dimensions=(2,), problems=("f01-*", "f08-*", "f21-*")),
@@ -52,6 +60,11 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(15, problems=("hpobench-vehicle", "nasbench201-cifar10")),
         "sklearn": Plan(15, problems=("digits-linear", "diabetes-trees")),
         "outliers": Plan(15, dimensions=(2,), problems=("f01-*", "f08-*")),
+        "conditional": Plan(15, problems=("svm-cancer",), slow=()),
+        "zdt": Plan(12, dimensions=(3,), problems=("zdt1-*",)),
+        "dtlz": Plan(12, dimensions=(3,)),
+        "bbob-biobj": Plan(12, dimensions=(2,), problems=("f01-*",)),
+        "bbob-constrained": Plan(12, dimensions=(2,), problems=("f01-*", "f28-*")),
     },
     Preset.cpu: {
         "bbob": Plan(100, dimensions=(2, 5, 10), instances=(1, 2), slow=SLOW_FUNCTIONS),
@@ -60,6 +73,11 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(100, seeds=3, slow=SLOW_TABLES),
         "sklearn": Plan(100, seeds=3),
         "outliers": Plan(50, dimensions=(2, 5), slow=()),
+        "conditional": Plan(50, seeds=10, slow=()),
+        "zdt": Plan(100, dimensions=(4,)),
+        "dtlz": Plan(100, dimensions=(4,)),
+        "bbob-biobj": Plan(100, dimensions=(2,), problems=PAIRS),
+        "bbob-constrained": Plan(50, dimensions=(2, 3), problems=CONSTRAINED),
     },
     Preset.paper: {
         "bbob": Plan(
@@ -82,16 +100,36 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "hpobench": Plan(trials=200, seeds=10),
         "sklearn": Plan(trials=200, seeds=10),
         "outliers": Plan(trials=100, dimensions=(2, 5), instances=(1, 2, 3), slow=()),
+        "conditional": Plan(100, seeds=20, slow=()),
+        "zdt": Plan(trials=100, seeds=10, dimensions=(4, 10)),
+        "dtlz": Plan(trials=100, seeds=10, dimensions=(4, 10)),
+        "bbob-biobj": Plan(trials=100, dimensions=(2, 5, 10), instances=(1, 2, 3)),
+        "bbob-constrained": Plan(trials=100, dimensions=(2, 3, 5, 10), instances=(1, 2, 3)),
     },
 }
 """Preset, suite, plan."""
 
 SAMPLERS: dict[Preset, tuple[str, ...]] = {
-    Preset.smoke: ("gamma", "tpe", "cmaes", "qmc", "random", "grid"),
+    Preset.smoke: ("gamma", "tpe", "cmaes", "qmc", "random", "grid", "nsga2"),
     Preset.cpu: tuple(CONTENDERS),
     Preset.paper: tuple(CONTENDERS),
 }
 """Samplers that take part if none are named."""
+
+
+SEVERAL = ("gamma", "gaussian", "gp", "tpe", "nsga2", "qmc", "random")
+"""Samplers that know several objectives and, but for the last two, constraints."""
+
+ENTRIES = dict.fromkeys(("zdt", "dtlz", "bbob-biobj", "bbob-constrained"), SEVERAL)
+"""Which samplers take part in a suite, where it is not all but those of :data:`ELSEWHERE`."""
+
+ELSEWHERE = ("nsga2",)
+"""Samplers that are for several objectives alone."""
+
+
+def takes_part(sampler: str, suite: str) -> bool:
+    """Tell whether a sampler takes part in a suite."""
+    return sampler in ENTRIES[suite] if suite in ENTRIES else sampler not in ELSEWHERE
 
 
 def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
@@ -112,6 +150,8 @@ def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
         for problem in select(suite, plan.dimensions, plan.instances, plan.problems):
             for label, version in versions.items():
                 sampler = label.partition("@")[0]
+                if not takes_part(sampler, suite):
+                    continue
                 contender = ENTRANTS[sampler]
                 if contender.is_slow and (seed > 0 or problem not in slow):
                     continue

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 import hashlib
+from types import MappingProxyType
 from typing import Any
 from typing import NamedTuple
 from typing import Protocol
+from typing import runtime_checkable
 
+import optuna
 from optuna.distributions import BaseDistribution
 
 
@@ -16,12 +19,16 @@ class Outcome(NamedTuple):
     """What one evaluation yields.
 
     Args:
-        value: What the sampler is told, to be minimised; with noise, where the problem has it.
-        regret: By how much the value without noise exceeds the optimum.
+        value: What the sampler is told, to be minimised; with noise, where the problem has it. One
+            for each objective, if there are several.
+        regret: By how much the value without noise exceeds the optimum; with several objectives,
+            how much hypervolume the trials so far miss.
+        constraints: Values of constraints by their keys, feasible up to zero.
     """
 
-    value: float
+    value: float | tuple[float, ...]
     regret: float
+    constraints: Mapping[str, float] = MappingProxyType({})
 
 
 Evaluate = Callable[[Mapping[str, Any]], Outcome]
@@ -52,6 +59,10 @@ class Problem(Protocol):
         """Number of parameters."""
 
     @property
+    def n_objectives(self) -> int:
+        """Number of objectives."""
+
+    @property
     def space(self) -> dict[str, BaseDistribution]:
         """Parameters and their ranges."""
 
@@ -67,6 +78,18 @@ class Problem(Protocol):
 
         Returns:
             What evaluates the run's trials, one after the other.
+        """
+
+
+@runtime_checkable
+class DefineByRun(Problem, Protocol):
+    """A problem whose parameters depend on the values of others."""
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Ask a trial for the parameters that it has; returns them as :data:`Evaluate` takes them.
+
+        Args:
+            trial: The trial.
         """
 
 

@@ -15,6 +15,7 @@ from benchmarks.record import markdown
 from benchmarks.record import Record
 from benchmarks.samplers import pictures
 from benchmarks.samplers.analysis import compare
+from benchmarks.samplers.analysis import compare_repetitions
 from benchmarks.samplers.analysis import curves
 from benchmarks.samplers.analysis import mean_log10
 from benchmarks.samplers.analysis import mean_ranks
@@ -112,6 +113,16 @@ def _sections(
                 "clean run with as many trials fewer:"
             )
             yield markdown([{"sampler": name, **row} for name, row in means.iterrows()])
+    if suite == "conditional":
+        yield "Task by task: mean rank among all samplers, and mean regret."
+        yield markdown([row for budget in budgets for row in task_by_task(full, budget)])
+        yield (
+            f"`{OURS}` against each other sampler on each task: repetitions in which it is "
+            "better, equal, worse; mean difference in log10 regret (negative: better); p of "
+            "Wilcoxon's signed-rank test over repetitions, corrected by Holm over tasks and "
+            "samplers:"
+        )
+        yield markdown([row for budget in budgets for row in on_each_task(full, budget)])
     ran = [run for run in runs if run.sampler in slow]
     partial = sorted({run.sampler for run in ran})
     if ran:
@@ -183,6 +194,38 @@ def against_each(
         }
         for rival, row in compared.iterrows()
     ]
+
+
+def task_by_task(runs: Sequence[RunRecord], budget: int) -> Iterator[Row]:
+    """Give ranks and regrets of single problems: a row for each."""
+    table = regrets(runs, budget).dropna()
+    for problem, block in table.groupby("problem"):
+        ranks, means = mean_ranks(block), block.mean()
+        yield {
+            "trials": budget,
+            "task": problem,
+            **{f"rank {name}": round(float(ranks[name]), 2) for name in table.columns},
+            **{f"regret {name}": float(f"{means[name]:.3g}") for name in table.columns},
+        }
+
+
+def on_each_task(runs: Sequence[RunRecord], budget: int) -> Iterator[Row]:
+    """Test ours against each other sampler on single problems: a row for each pair."""
+    table = regrets(runs, budget)
+    rivals = [name for name in table.columns if name != OURS]
+    if OURS not in table:
+        return
+    for (problem, rival), row in compare_repetitions(table, OURS, rivals).iterrows():
+        yield {
+            "trials": budget,
+            "task": problem,
+            "against": rival,
+            "better": int(row["better"]),
+            "equal": int(row["equal"]),
+            "worse": int(row["worse"]),
+            "difference": round(float(row["difference"]), 3),
+            "p": float(f"{row['p_holm']:.2g}"),
+        }
 
 
 def _by_dimension(runs: Sequence[RunRecord]) -> Iterator[tuple[str, Sequence[RunRecord]]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 import statistics
 import time
+from typing import Any
 
 import optuna
 
@@ -14,6 +16,7 @@ from benchmarks.pool import Attempt
 from benchmarks.pool import attempt_all
 from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.contenders import own_version
+from benchmarks.samplers.problem import DefineByRun
 from benchmarks.samplers.problem import Problem
 from benchmarks.samplers.problem import study_name
 from benchmarks.samplers.problem import study_seed
@@ -73,21 +76,24 @@ def run(job: Job) -> RunRecord:
         Its record.
     """
     problem = job.problem
-    space, seed = problem.space, study_seed(problem.suite, problem.name, job.seed)
+    seed = study_seed(problem.suite, problem.name, job.seed)
     times, steps, lowest = [], [], float("inf")
     start = time.perf_counter()
     study = optuna.create_study(
+        directions=["minimize"] * problem.n_objectives,
         study_name=study_name(problem.suite, problem.name, job.seed),
-        sampler=ENTRANTS[job.sampler].make(Setting(space, seed, job.trials)),
+        sampler=ENTRANTS[job.sampler].make(Setting(problem.space, seed, job.trials)),
     )
     spent = time.perf_counter() - start
     evaluate = problem.start(seed)
     for n in range(1, job.trials + 1):
         start = time.perf_counter()
-        trial = study.ask(space)
+        trial, params = _ask(study, problem)
         spent += time.perf_counter() - start
-        outcome = evaluate(trial.params)
+        outcome = evaluate(params)
         start = time.perf_counter()
+        for key, value in outcome.constraints.items():
+            trial.set_constraint(key, value)
         study.tell(trial, outcome.value)
         times.append(spent + time.perf_counter() - start)
         spent = 0.0
@@ -107,6 +113,14 @@ def run(job: Job) -> RunRecord:
         seconds=shorten(sum(times)),
         milliseconds=shorten(1e3 * statistics.median(times)),
     )
+
+
+def _ask(study: optuna.Study, problem: Problem) -> tuple[optuna.Trial, Mapping[str, Any]]:
+    if isinstance(problem, DefineByRun):
+        trial = study.ask()
+        return trial, problem.suggest(trial)
+    trial = study.ask(problem.space)
+    return trial, trial.params
 
 
 def run_all(jobs: Sequence[Job], processes: int) -> Iterator[Attempt[Job, RunRecord]]:

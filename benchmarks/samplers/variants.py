@@ -25,7 +25,7 @@ from benchmarks.samplers.contenders import own_version
 from benchmarks.samplers.setting import Setting
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import GammaPrior
-from optuna_gamma import sampler
+from optuna_gamma import proposal
 from optuna_gamma import surrogate
 from optuna_gamma.bo import maximize
 from optuna_gamma.bo import outliers
@@ -140,14 +140,16 @@ class _Average:
         return special.logsumexp(values, axis=0), np.einsum("km,kmd->md", weights, gradients)
 
 
-def _averaged(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -> Any:
+def _averaged(
+    name: Any, process: Process, prior: GammaPrior, xi: float = 0.0, best: float | None = None
+) -> Any:
     """Average over eight of 24 draws of the hyper-parameters around the fitted ones.
 
     The draws are normal with deviation 0.4; the eight are drawn among them by importance.
     """
     y, d = process.y, process.X.shape[1]
-    if len(process.X) != len(y):
-        raise NotImplementedError("Pending trials.")
+    if len(process.X) != len(y) or best is not None:
+        raise NotImplementedError("Pending trials, or constraints.")
     model = default_model(Cube((None,) * d, process.is_categorical), prior)
     density = LogDensity(process.X, y, process.is_categorical, model, process.extra)
     rng = np.random.default_rng(len(y))
@@ -164,9 +166,11 @@ def _averaged(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -
     return _Average([make_acquisition(name, part, prior, xi) for part in processes])
 
 
-def _best_value(name: Any, process: Process, prior: GammaPrior, xi: float = 0.0) -> LogEI:
+def _best_value(
+    name: Any, process: Process, prior: GammaPrior, xi: float = 0.0, best: float | None = None
+) -> LogEI:
     """Improve on the best value, not on the best location."""
-    return make_acquisition(name, replace(process, location=process.y), prior, xi)
+    return make_acquisition(name, replace(process, location=process.y), prior, xi, best)
 
 
 class _InBox:
@@ -191,24 +195,21 @@ def _trust_region(
     anchors: Array,
     taken: Array,
     rng: np.random.Generator,
-    rounds: int,
+    effort: maximize.Effort,
 ) -> Array | None:
     """Search a box of width 0.4 around the best point. Continuous coordinates only."""
     low = np.clip(anchors[0] - 0.2, 0.0, 1.0)
     width = np.clip(anchors[0] + 0.2, 0.0, 1.0) - low
     inside = (np.clip(anchors, low, low + width) - low) / width
     nothing = np.empty((0, cube.dim))
-    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng, rounds)
+    x = maximize.maximize(_InBox(acquisition, low, width), cube, inside, nothing, rng, effort)
     return None if x is None else low + width * x
 
 
-def _effort(spread: int, local: int, searches: int, rounds: int) -> Sequence[Change]:
+def _effort(**changes: int) -> Sequence[Change]:
     return (
-        (maximize, "N_GLOBAL", spread),
-        (maximize, "N_LOCAL", local),
-        (maximize, "N_SEARCHES", searches),
-        (sampler, "ROUNDS", rounds),
-        (sampler, "_FEW_ROUNDS", rounds),
+        (proposal, "_USUAL", replace(proposal._USUAL, **changes)),
+        (proposal, "_QUICK", replace(proposal._QUICK, **changes)),
     )
 
 
@@ -234,13 +235,13 @@ VARIANTS: dict[str, Contender] = {
     "noise median 1e-6": _with(_noise(1e-6)),
     "noise median 1e-2": _with(_noise(1e-2)),
     "noise fixed near zero": _with(deterministic_objective=True),
-    "hyper-parameters averaged": _with((sampler, "make_acquisition", _averaged)),
-    "few rounds": _with((sampler, "ROUNDS", 7)),
+    "hyper-parameters averaged": _with((proposal, "make_acquisition", _averaged)),
+    "few rounds": _with((proposal, "_USUAL", proposal._QUICK)),
     "fitted at doublings": _with((surrogate, "_REFIT_GROWTH", 2.0)),
-    "incumbent best value": _with((sampler, "make_acquisition", _best_value)),
-    "trust region": _with((sampler, "maximize", _trust_region)),
-    "no candidates near the best": _with((maximize, "N_LOCAL", 0)),
-    "one search": _with((maximize, "N_SEARCHES", 1)),
-    "search effort x 4": _with(*_effort(512, 256, 8, 20)),
+    "incumbent best value": _with((proposal, "make_acquisition", _best_value)),
+    "trust region": _with((proposal, "maximize", _trust_region)),
+    "no candidates near the best": _with(*_effort(n_local=0)),
+    "one search": _with(*_effort(n_searches=1)),
+    "search effort x 4": _with(*_effort(n_global=512, n_local=256, n_searches=8, rounds=20)),
 }
 """What is changed, by the label that tables and files bear."""

@@ -37,7 +37,7 @@ Acquisition: TypeAlias = Literal["gamma", "conjugate", "gaussian"]
 Criterion: TypeAlias = Callable[[Posterior], tuple[Array, Array, Array]]
 """From a posterior at m points to the criterion and its derivatives in μ and s, each (m,)."""
 
-_TAIL = 8.0
+TAIL = 8.0
 """Where log h goes over from its definition, of which few digits cancel before, to the continued
 fraction."""
 
@@ -77,7 +77,7 @@ def log_h(u: Array, df: float) -> tuple[Array, Array]:
     u = np.asarray(u, dtype=np.float64)
     body_h = _log_h_gaussian_body if math.isinf(df) else _log_h_body
     tail_h = _log_h_gaussian_tail if math.isinf(df) else _log_h_tail
-    tail = u < -_TAIL
+    tail = u < -TAIL
     if not tail.any():
         return body_h(u, df)
     value, slope = body_h(np.where(tail, 0.0, u), df)
@@ -85,7 +85,7 @@ def log_h(u: Array, df: float) -> tuple[Array, Array]:
     return value, slope
 
 
-def _log_constant(df: float) -> float:
+def log_constant(df: float) -> float:
     """Logarithm of the factor c of the density t(u) = c (1 + u²/ν)^(−(ν+1)/2)."""
     if df > 100.0:  # Stirling's series; the beta function would lose digits
         w = 1.0 / df
@@ -95,7 +95,7 @@ def _log_constant(df: float) -> float:
 
 def _log_h_body(u: Array, df: float) -> tuple[Array, Array]:
     z = np.abs(u)
-    density = np.exp(_log_constant(df) - 0.5 * (df + 1.0) * np.log1p(z * z / df))
+    density = np.exp(log_constant(df) - 0.5 * (df + 1.0) * np.log1p(z * z / df))
     upper = special.stdtr(df, -z)
     h = (df + z * z) / (df - 1.0) * density - z * upper
     positive = u > 0.0
@@ -106,7 +106,7 @@ def _log_h_body(u: Array, df: float) -> tuple[Array, Array]:
 def _log_h_tail(z: Array, df: float) -> tuple[Array, Array]:
     ratio = z * z / df
     F = _hypergeometric_one(0.5 * (df - 1.0), 0.5 * df + 1.0, 1.0 / (1.0 + ratio))
-    value = _log_constant(df) - math.log(df - 1.0)
+    value = log_constant(df) - math.log(df - 1.0)
     return value - 0.5 * (df - 1.0) * np.log1p(ratio) + np.log(F), (df / F - 1.0) / z
 
 
@@ -213,8 +213,18 @@ def conjugate_log_ei(
     )
 
 
-class Predictor(Protocol):
-    """What predicts: a process, or one seen from one of its tasks."""
+class Marginals(Protocol):
+    """What predicts, point by point."""
+
+    def posterior(self, x: Array) -> Posterior:
+        """Compute the marginal posterior at points (m, d)."""
+
+    def posterior_with_gradient(self, x: Array) -> tuple[Posterior, Array, Array]:
+        """Compute the marginal posterior and its gradients, (m, d) each, at points (m, d)."""
+
+
+class Predictor(Marginals, Protocol):
+    """What predicts and knows values: a process, or one seen from one of its tasks."""
 
     @property
     def X(self) -> Array:
@@ -227,12 +237,6 @@ class Predictor(Protocol):
     @property
     def incumbent(self) -> float:
         """The value to improve on."""
-
-    def posterior(self, x: Array) -> Posterior:
-        """Compute the marginal posterior at points (m, d)."""
-
-    def posterior_with_gradient(self, x: Array) -> tuple[Posterior, Array, Array]:
-        """Compute the marginal posterior and its gradients, (m, d) each, at points (m, d)."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,11 @@ class LogEI:
 
 
 def make_acquisition(
-    name: Acquisition, process: Predictor, prior: GammaPrior, xi: float = 0.0
+    name: Acquisition,
+    process: Predictor,
+    prior: GammaPrior,
+    xi: float = 0.0,
+    best: float | None = None,
 ) -> LogEI:
     """Build an acquisition function over the incumbent of a process.
 
@@ -269,8 +277,9 @@ def make_acquisition(
         process: The fitted process.
         prior: Prior of the precision for ``"conjugate"``.
         xi: Margin ξ.
+        best: Incumbent f⁺; that of the process by default.
     """
-    best = process.incumbent
+    best = process.incumbent if best is None else best
 
     def gaussian(posterior: Posterior) -> tuple[Array, Array, Array]:
         return log_ei(replace(posterior, df=math.inf), best, xi)
@@ -283,3 +292,23 @@ def make_acquisition(
         ),
     }
     return LogEI(process, criteria[name])
+
+
+@dataclass(frozen=True)
+class GaussianLimit:
+    """A process whose predictions are taken for Gaussian ones of the same location and scale.
+
+    Args:
+        process: The process.
+    """
+
+    process: Marginals
+
+    def posterior(self, x: Array) -> Posterior:
+        """Compute the marginal posterior at points (m, d)."""
+        return replace(self.process.posterior(x), df=math.inf)
+
+    def posterior_with_gradient(self, x: Array) -> tuple[Posterior, Array, Array]:
+        """Compute the marginal posterior and its gradients, (m, d) each, at points (m, d)."""
+        posterior, d_location, d_scale = self.process.posterior_with_gradient(x)
+        return replace(posterior, df=math.inf), d_location, d_scale

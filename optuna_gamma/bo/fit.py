@@ -8,6 +8,8 @@ D2: Squared differences of the pairs in each coordinate, (d, P).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
+import logging
 import math
 from typing import Literal
 
@@ -20,18 +22,27 @@ from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import matern52
+from optuna_gamma.bo.kernel import squared_differences
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import JITTER
 from optuna_gamma.bo.process import Process
 
 
+_logger = logging.getLogger(__name__)
+
 MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
+
+SMOOTHER = 3.0
+"""How many times as long the length-scales of constraints are expected to be."""
 
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
 LOG_AMPLITUDE_BOUNDS = (math.log(1e-4), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-7), math.log(1e1))
+
+_IMPROBABLE = 1e25
+"""Minus the log density where K has no Cholesky factor."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,20 @@ def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> 
     )
 
 
+def constraint_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
+    """Build the model of a constraint's slack: smoother than objectives are, often linear.
+
+    Args:
+        cube: The space.
+        prior: Prior of the precision.
+        noise: Fixed noise ratio, or :obj:`None` to fit it.
+    """
+    model = default_model(cube, prior, noise)
+    assert model.length_scale is not None
+    longer = model.length_scale.mu + math.log(SMOOTHER)
+    return replace(model, length_scale=LogNormal(longer, model.length_scale.sigma))
+
+
 def fit(
     X: Array,
     y: Array,
@@ -109,7 +134,8 @@ def fit(
     """Fit the hyper-parameters to their largest posterior density, and condition on the values.
 
     The search starts at the best of a few points of the prior and ``start``, so that no single
-    start decides.
+    start decides. Where it or conditioning fails, it starts at the next best one; where all fail,
+    the hyper-parameters are the prior's.
 
     Args:
         X: Points, (n, d) with n ≥ 1.
@@ -122,6 +148,10 @@ def fit(
     Of more than :data:`MAX_FITTED` observations the density is that of
     :func:`informative` ones; the process is conditioned on all.
 
+    Raises:
+        numpy.linalg.LinAlgError: If the process cannot be conditioned with those of the prior
+            either.
+
     Reference:
         The marginal likelihood and its gradient are those of a Student-t process: A. Shah,
         A. Wilson and Z. Ghahramani, "Student-t Processes as Alternatives to Gaussian
@@ -130,36 +160,50 @@ def fit(
     extra = np.zeros(len(y)) if extra is None else extra
     chosen = informative(y, MAX_FITTED)
     density = LogDensity(X[chosen], y[chosen], is_categorical, model, extra[chosen])
+
+    def condition_with(theta: Array) -> Process:
+        has_mean = model.mean == "constant"
+        return condition(
+            X, y, is_categorical, theta, model.precision, has_mean, extra, model.task_offset
+        )
+
+    starts = [np.clip(theta, *density.bounds) for theta in density.starts(start)]
+    for candidate in sorted(starts, key=lambda theta: -density(theta)[0]):
+        theta = _search(density, candidate)
+        if theta is not None:
+            try:
+                return condition_with(theta)
+            except np.linalg.LinAlgError as error:
+                _logger.debug("A fit is of no use: %s", error)
+        _logger.debug("The search for hyper-parameters failed: it starts elsewhere.")
+    _logger.debug("No hyper-parameters were found: the prior's are used.")
+    return condition_with(np.clip(density.starts()[0], *density.bounds))
+
+
+def _search(density: LogDensity, start: Array) -> Array | None:
+    """Climb the density; return where it ended, or :obj:`None` if that is nowhere."""
     low, high = density.bounds
     free = low < high
-    starts = [np.clip(theta, low, high) for theta in density.starts(start)]
-    theta = starts[0].copy()
+    theta: Array = start.copy()
+    if not free.any():
+        return theta
 
     def objective(values: Array) -> tuple[float, Array]:
         theta[free] = values
         value, gradient = density(theta)
         return -value, -gradient[free]
 
-    if free.any():
-        result = minimize(
-            objective,
-            max(starts, key=lambda candidate: density(candidate)[0])[free],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.stack([low[free], high[free]], axis=1),
-            options={"maxiter": 50, "ftol": 1e-3, "gtol": 1e-2},
-        )
-        theta[free] = result.x
-    return condition(
-        X,
-        y,
-        is_categorical,
-        theta,
-        model.precision,
-        model.mean == "constant",
-        extra,
-        model.task_offset,
+    result = minimize(
+        objective,
+        start[free],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.stack([low[free], high[free]], axis=1),
+        options={"maxiter": 50, "ftol": 1e-3, "gtol": 1e-2},
     )
+    theta[free] = result.x
+    found = bool(result.fun < _IMPROBABLE) and bool(np.isfinite(theta).all())
+    return theta if found else None
 
 
 def informative(y: Array, m: int) -> NDArray[np.intp]:
@@ -205,8 +249,7 @@ class LogDensity:
         self._extra = np.zeros(self._n) if extra is None else extra
         first, second = np.triu_indices(self._n, 1)
         self._upper = first * self._n + second
-        D2 = (X[first] - X[second]).T ** 2
-        self._D2 = np.where(is_categorical[:, None], D2 != 0.0, D2)
+        self._D2 = squared_differences(X, first, second, is_categorical)
         self._offset = model.task_offset
         if self._offset:
             self._offsets = np.where(self._D2[-1] == 0.0, self._offset, 0.0)
@@ -232,7 +275,7 @@ class LogDensity:
         points = [
             np.append(np.broadcast_to(middle + s, self._d), [0.0, level]) for s, level in shifts
         ]
-        if known is not None and known.shape == (self._d + 2,):
+        if known is not None and known.shape == (self._d + 2,) and np.isfinite(known).all():
             # The other length-scales would rarely win any more.
             points = [known, points[0], points[-1]]
         if self._model.log_apart is not None:
@@ -257,7 +300,7 @@ class LogDensity:
         # LAPACK stores by columns: to it the upper triangle is the lower one.
         factor, info = lapack.dpotrf(K.T, lower=1, clean=0, overwrite_a=1)
         if info != 0:
-            return -1e25, gradient
+            return -_IMPROBABLE, gradient
         solved, _ = lapack.dpotrs(factor, self._rhs, lower=1)
         alpha, h = solved.T
         log_det = 2.0 * float(np.log(factor.diagonal()).sum())
@@ -266,6 +309,8 @@ class LogDensity:
         beta = 0.0
         if p:
             information = float(h.sum())
+            if not information > 0.0:  # rounding, where K is nearly singular
+                return -_IMPROBABLE, gradient
             beta = float(alpha.sum()) / information
             alpha = alpha - beta * h
             log_det += math.log(information)

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from optuna_gamma.bo.ascent import ascend
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.cube import ENUMERABLE
 from optuna_gamma.bo.cube import quasi_random
 from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
 
 
-ENUMERABLE = 2048
-"""Finite cubes up to this size are searched point by point."""
+_NEARLY_FULL = 4
+"""Larger ones too, where no candidate is free and there are at most so many times more points than
+taken ones."""
 
 RELAXABLE = 8
 """Ordinal coordinates with more values than this move continuously and are then rounded."""
 
-N_GLOBAL = 128
-N_LOCAL = 64
-N_SEARCHES = 4
 FIRST_STEP = 0.05
-ROUNDS = 10
 TOLERANCE = 1e-3
 """Gain of log EI below which a search ends: a tenth of a per cent of the expected improvement."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thorough a search is.
+
+    Args:
+        n_global: Number of evenly spread points that are compared.
+        n_local: Number of points around the anchors that are.
+        n_searches: How many of the best of them climb.
+        rounds: Number of evaluations of a climb.
+    """
+
+    n_global: int = 128
+    n_local: int = 64
+    n_searches: int = 4
+    rounds: int = 10
+
+
+USUAL = Effort()
 
 
 class Acquisition(Protocol):
@@ -44,7 +64,7 @@ def maximize(
     anchors: Array,
     taken: Array,
     rng: np.random.Generator,
-    rounds: int = ROUNDS,
+    effort: Effort = USUAL,
 ) -> Array | None:
     """Find a point of the cube where the acquisition function is large.
 
@@ -55,67 +75,100 @@ def maximize(
     Args:
         acquisition: The function.
         cube: Where to search.
-        anchors: Points worth searching around, the best first, (a, d).
+        anchors: Points worth searching around, the best first, (a, d); of inactive coordinates,
+            the values that they are to have where they are active.
         taken: Points that must not be returned, (t, d).
         rng: Source of randomness.
-        rounds: Number of evaluations of a climb.
+        effort: How thorough the search is.
 
     Returns:
         The point, (d,), or :obj:`None` if all points of the cube are taken.
     """
-    free = _not_in(taken)
+    free = cube.none_of(taken)
+    if cube.activity is not None:
+        acquisition = _OfActive(acquisition, cube)
     if cube.size <= ENUMERABLE:
-        points = cube.points()
-        points = points[free(points)]
-        return points[np.argmax(acquisition(points))] if len(points) else None
+        return _best_of(acquisition, cube, free)
 
     candidates = np.concatenate(
-        [cube.from_unit(quasi_random(N_GLOBAL, cube.dim, rng)), _around(anchors, cube, rng)]
+        [
+            cube.from_unit(quasi_random(effort.n_global, cube.dim, rng)),
+            _around(anchors, effort.n_local, cube, rng),
+        ]
     )
     candidates = candidates[free(candidates)]
-    values = acquisition(candidates)
-    order = np.argsort(-values, kind="stable")[:N_SEARCHES]
+    if not len(candidates) and cube.size <= _NEARLY_FULL * len(taken):
+        return _best_of(acquisition, cube, free)
+    values = _evaluate(acquisition, candidates)
+    order = np.argsort(-values, kind="stable")[: effort.n_searches]
     x, values = candidates[order], values[order]
 
     moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
     moving &= ~cube.is_categorical
-    discrete = [j for j, grid in enumerate(cube.grids) if grid is not None]
+    discrete = [j for j, grid in enumerate(cube.grids) if grid is not None and len(grid) > 1]
     for _ in range(3 if discrete else 1):
         climbed, climbed_values = x, values
         if moving.any():
-            climbed, climbed_values = _climb(acquisition, x, moving, rounds)
+            climbed, climbed_values = _climb(acquisition, x, moving, effort.rounds)
         if discrete:
             climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
-            climbed_values = acquisition(climbed)
+            climbed_values = _evaluate(acquisition, climbed)
         better = free(climbed) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
         if not better.any():
             break
-    return x[np.argmax(values)] if len(x) else None
+    return cube.activate(x[[np.argmax(values)]])[0] if len(x) else None
 
 
-def _not_in(taken: Array) -> Callable[[Array], np.ndarray]:
-    keys = {row.tobytes() for row in np.ascontiguousarray(taken) + 0.0}
-    return lambda x: np.array([row.tobytes() not in keys for row in x + 0.0], dtype=bool)
+def _evaluate(acquisition: Acquisition, x: Array) -> Array:
+    """Evaluate points (m, d); what is not a number is as bad as can be."""
+    values = acquisition(x)
+    return np.where(np.isnan(values), -np.inf, values)
 
 
-def _around(anchors: Array, cube: Cube, rng: np.random.Generator) -> Array:
-    """Draw points near the anchors at scales from coarse to fine, changing few coordinates."""
+def _best_of(
+    acquisition: Acquisition, cube: Cube, free: Callable[[Array], BoolArray]
+) -> Array | None:
+    """Compare all points of a finite cube that are not taken."""
+    points = cube.points()
+    points = points[free(points)]
+    return points[np.argmax(_evaluate(acquisition, points))] if len(points) else None
+
+
+@dataclass(frozen=True)
+class _OfActive:
+    """An acquisition function of the coordinates that points have.
+
+    Where a coordinate is inactive the climb keeps a value for it, which counts when it is active.
+    """
+
+    acquisition: Acquisition
+    cube: Cube
+
+    def __call__(self, x: Array) -> Array:
+        return self.acquisition(self.cube.activate(x))
+
+    def with_gradient(self, x: Array) -> tuple[Array, Array]:
+        return self.acquisition.with_gradient(self.cube.activate(x))
+
+
+def _around(anchors: Array, n: int, cube: Cube, rng: np.random.Generator) -> Array:
+    """Draw n points near the anchors at scales from coarse to fine, changing few coordinates."""
     if len(anchors) == 0:
         return np.empty((0, cube.dim))
     d = cube.dim
-    centres = anchors[rng.integers(len(anchors), size=N_LOCAL)]
-    scales = 10.0 ** rng.uniform(-2.5, -0.5, size=(N_LOCAL, 1))
-    changed = rng.random((N_LOCAL, d)) < min(1.0, 5.0 / d)
-    changed[np.arange(N_LOCAL), rng.integers(d, size=N_LOCAL)] = True
-    steps = scales * rng.standard_normal((N_LOCAL, d))
-    anywhere = cube.from_unit(rng.random((N_LOCAL, d)))
+    centres = anchors[rng.integers(len(anchors), size=n)]
+    scales = 10.0 ** rng.uniform(-2.5, -0.5, size=(n, 1))
+    changed = rng.random((n, d)) < min(1.0, 5.0 / d)
+    changed[np.arange(n), rng.integers(d, size=n)] = True
+    steps = scales * rng.standard_normal((n, d))
+    anywhere = cube.from_unit(rng.random((n, d)))
     moved = np.where(cube.is_categorical, anywhere, centres + steps)
     return cube.snap(np.where(changed, moved, centres))
 
 
 def _climb(
-    acquisition: Acquisition, x: Array, moving: np.ndarray, rounds: int
+    acquisition: Acquisition, x: Array, moving: BoolArray, rounds: int
 ) -> tuple[Array, Array]:
     """Climb from all points along the moving coordinates; return points and values."""
 

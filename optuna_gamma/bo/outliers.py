@@ -6,6 +6,7 @@ Names as in :mod:`optuna_gamma.bo.process`.
 from __future__ import annotations
 
 from collections.abc import Callable
+import logging
 
 import numpy as np
 from scipy import special
@@ -17,6 +18,8 @@ from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import Process
 
+
+_logger = logging.getLogger(__name__)
 
 LEVEL = 1e-2
 """How improbable the worst of all residuals must be."""
@@ -88,6 +91,9 @@ def fit_trusted(
 
     Returns:
         The process, and the observations that it knows, (n,).
+
+    Raises:
+        numpy.linalg.LinAlgError: If no process can be fitted to all observations.
     """
     n = len(X)
     trusted = np.ones(n, dtype=np.bool_)
@@ -105,17 +111,21 @@ def fit_trusted(
             break
         without = trusted.copy()
         without[known[worst]] = False
-        candidate = fit_to(without, process.theta)
-        doubtful = condition(
-            process.X,
-            process.y,
-            is_categorical,
-            candidate.theta,
-            model.precision,
-            model.mean == "constant",
-            process.extra,
-            model.task_offset,
-        )
+        try:
+            candidate = fit_to(without, process.theta)
+            doubtful = condition(
+                process.X,
+                process.y,
+                is_categorical,
+                candidate.theta,
+                model.precision,
+                model.mean == "constant",
+                process.extra,
+                model.task_offset,
+            )
+        except np.linalg.LinAlgError as error:
+            _logger.debug("A value that may be an outlier is kept: %s", error)
+            break
         if improbability(doubtful)[worst] > LEVEL:
             break
         trusted, process = without, candidate

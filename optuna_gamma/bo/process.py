@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import replace
+import logging
 import math
 
 import numpy as np
@@ -29,12 +30,18 @@ from scipy.linalg import lapack
 
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.kernel import fill
 from optuna_gamma.bo.kernel import matern52
 from optuna_gamma.bo.kernel import squared_distances
 
 
+_logger = logging.getLogger(__name__)
+
 JITTER = 1e-9
 """Added to the diagonal of K, relative to the amplitude, so that duplicates do no harm."""
+
+JITTERS = tuple(JITTER * 10.0**k for k in range(10))
+"""What it is raised to where K has no Cholesky factor otherwise."""
 
 MIN_VARIANCE = 1e-14
 """Smallest posterior variance, relative to the amplitude: below it is only rounding."""
@@ -168,16 +175,20 @@ class Process:
             x: Query points, (m, d).
 
         Returns:
-            The posterior, ∂μ/∂x (m, d) and ∂s/∂x (m, d). Along categorical coordinates
-            gradients are zero.
+            The posterior, ∂μ/∂x (m, d) and ∂s/∂x (m, d). Along categorical and inactive
+            coordinates gradients are zero.
         """
         posterior, derivative, leverage = self._posterior(x)
         w = np.where(self.is_categorical, 0.0, np.exp(-2.0 * self.theta[:-2]))
+        points, across = fill(x, self.is_categorical)
+        X, _ = fill(self.X, self.is_categorical)
+        if across is not None:
+            w = np.where(np.isnan(x), 0.0, w)
 
         # ∂r_i/∂x_j = 2 k'(r2_i) w_j (x_j − X_ij), so that Σ_i c_i ∂r_i/∂x_j is a matrix product.
         def pull_back(coefficients: Array) -> Array:
             c = coefficients * derivative
-            gradient: Array = 2.0 * w * (x * c.sum(axis=1)[:, None] - c @ self.X)
+            gradient: Array = 2.0 * w * (points * c.sum(axis=1)[:, None] - c @ X)
             return gradient
 
         d_location = pull_back(self.alpha)
@@ -192,6 +203,9 @@ class Process:
 
         Args:
             x: Pending points, (k, d).
+
+        Raises:
+            numpy.linalg.LinAlgError: If K has no Cholesky factor.
 
         Reference:
             "Kriging believer" in D. Ginsbourger, R. Le Riche and L. Carraro, "Kriging Is
@@ -253,6 +267,9 @@ def condition(
         mean_is_unknown: Whether the mean is estimated; else it is zero.
         extra: Noise of single observations beyond that of all, (n,); none by default.
         task_offset: Prior variance of what the mean of each task differs by; 0 without tasks.
+
+    Raises:
+        numpy.linalg.LinAlgError: If K has no Cholesky factor, or a value is not finite.
     """
     extra = np.zeros(len(y)) if extra is None else extra
     p = 1 if mean_is_unknown else 0
@@ -261,6 +278,8 @@ def condition(
     beta = float(h @ y / h.sum()) if p else 0.0
     residual = L_inv @ (y - beta)
     alpha = L_inv.T @ residual
+    if not np.isfinite(alpha).all():
+        raise np.linalg.LinAlgError("The process cannot be conditioned on such values.")
     return Process(
         X=X,
         y=y,
@@ -285,16 +304,20 @@ def _inverse_cholesky(
 
     Returns:
         The inverse, and what was added to the diagonal of the amplitude times R, (n,).
+
+    Raises:
+        numpy.linalg.LinAlgError: If there is none with the largest of :data:`JITTERS` either.
     """
     amplitude, noise = np.exp(theta[-2:])
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
     if task_offset:
         K += np.where(X[:, -1:] == X[:, -1], task_offset, 0.0)
-    lift = JITTER * amplitude
-    while True:
-        diagonal: Array = noise + lift + extra
+    for jitter in JITTERS:
+        if jitter > JITTERS[0]:
+            _logger.debug("K has no Cholesky factor: the jitter is raised to %.0e.", jitter)
+        diagonal: Array = noise + jitter * amplitude + extra
         K.flat[:: len(X) + 1] = amplitude + task_offset + diagonal
         factor, info = lapack.dpotrf(K, lower=1, clean=1)
         if info == 0:
             return lapack.dtrtri(factor, lower=1)[0], diagonal
-        lift *= 10.0
+    raise np.linalg.LinAlgError("K has no Cholesky factor.")

@@ -16,6 +16,12 @@ WINSOR = 2.5
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
+MOST_ABOVE = 1e3
+"""How many times larger than the source's the scale of the target is believed to be at most."""
+NEAR, FAR = 10.0, 1e3
+"""A constraint's values are linear to so many times the usual distance from its boundary, and told
+apart to so many times that."""
+
 SPOILT = 1e3
 """How many times as far below the median as the best is above it a spoilt value lies."""
 
@@ -71,7 +77,8 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
 
     The source's become of unit variance. The target's scale is still uncertain while it has few:
     it is taken for the geometric mean of its own deviation and of the source's, weighted by n and
-    by :data:`SOURCE_WEIGHT`.
+    by :data:`SOURCE_WEIGHT`. A source whose values are all equal has none,
+    and one whose scale is smaller by far than what the target has shown is not believed.
 
     Args:
         values: Values of the target, (n,), n ≥ 0, as for :func:`standardize`.
@@ -88,13 +95,41 @@ def standardize_beside(values: Array, source: Array) -> tuple[Array, Array]:
     if n == 0:
         return values, y_source
     y, unit = _centred(values, unit_source)
-    own, others = unit * _deviation(y), unit_source * (deviation or 1.0)
+    own, others = unit * _deviation(y), unit_source * deviation
     if own == 0.0:
         return y, y_source
+    others = max(others, own / MOST_ABOVE) if others > 0.0 else own
     share = n / (n + SOURCE_WEIGHT)
     return y * math.exp(
         math.log(unit) - share * math.log(own) - (1.0 - share) * math.log(others)
     ), y_source
+
+
+def slack(values: Array) -> Array:
+    """Bring values of a constraint to slacks of unit variance that are zero at its boundary.
+
+    Where the constraint is met matters, and by how much it is violated far away does not: values
+    that are unusually large are drawn in like logarithms, on both sides of the boundary. Infinity
+    counts as the largest finite value.
+
+    Args:
+        values: Values, feasible up to zero, (n,) with n ≥ 1, not NaN, of any size.
+
+    Returns:
+        (n,), finite; positive where the constraint is met with something to spare.
+
+    Reference:
+        D. Eriksson and M. Poloczek, "Scalable Constrained Bayesian Optimization", 2021, for the
+        idea of such a transformation; the inverse hyperbolic sine is a smooth one.
+    """
+    sizes = np.abs(values)
+    usual = sizes[(sizes > 0.0) & np.isfinite(sizes)]
+    unit, largest = (float(np.median(usual)), float(usual.max())) if len(usual) else (1.0, 1.0)
+    sizes = np.minimum(sizes, largest)
+    with np.errstate(over="ignore"):
+        y: Array = -np.sign(values) * np.arcsinh(np.minimum(sizes / unit / NEAR, FAR))
+    deviation = max(float(y.std()), 1e-3 * float(np.abs(y).max()))
+    return y / deviation if deviation > 0.0 else y
 
 
 def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:

@@ -469,6 +469,32 @@ def export(
 
 
 @app.command()
+def report(
+    folder: _Folder = None,
+    out: _Out = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write. Default: report.html in DIR."),
+    ] = None,
+    storage: _StorageOfRun = None,
+) -> None:
+    """Write what a run did and came to as a web page of one file: words, a table, pictures.
+
+    It opens without a network, can be printed, and can be written while the run goes on.
+
+    Exit codes: 0 done, 1 failed, 2 bad options or input.
+    """
+    try:
+        from optuna_gamma.cli.report import run
+    except ImportError as error:
+        if error.name != "plotly":
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(run(_folder(folder, out), storage, to))
+
+
+@app.command()
 def replay(
     folder: _Folder = None,
     out: _Out = None,

@@ -9,6 +9,13 @@ from optuna_gamma.staged.checkpoint import temporary_name
 from optuna_gamma.staged.directory import RunDirectory
 
 
+METRICS_FILE = "metrics.json"
+METRICS_SCHEMA_VERSION = 1
+
+TEST_KEY = "test"
+"""Study user attribute: metrics of the stage's promoted network on the test images."""
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file of a run's folder; a kill at any moment leaves the old one or the new one."""
     directory = RunDirectory(path.parent)

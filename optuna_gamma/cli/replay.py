@@ -16,9 +16,9 @@ from scipy import stats
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.files import METRICS_FILE
+from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.options import TrainOptions
-from optuna_gamma.cli.results import METRICS_FILE
-from optuna_gamma.cli.results import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.train import create_task
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged.run import SCHEDULE_FILE

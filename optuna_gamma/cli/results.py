@@ -19,6 +19,9 @@ from safetensors.torch import save
 from sqlalchemy import make_url
 import torch
 
+from optuna_gamma.cli.files import METRICS_FILE
+from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
+from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.files import write
 from optuna_gamma.cli.options import OPTIONS_FILE
 from optuna_gamma.cli.options import TrainOptions
@@ -32,11 +35,6 @@ from optuna_gamma.vision.pictures import confusion_picture
 from optuna_gamma.vision.pictures import schedule_picture
 
 
-TEST_KEY = "test"
-"""Study user attribute: metrics of the stage's promoted network on the test images."""
-
-METRICS_FILE = "metrics.json"
-METRICS_SCHEMA_VERSION = 1
 _METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 _PICTURE_DPI = 200
 

@@ -20,11 +20,11 @@ from tqdm.auto import tqdm  # type: ignore[import-untyped]
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.errors import INTERRUPTED
+from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.results import print_table
-from optuna_gamma.cli.results import TEST_KEY
 from optuna_gamma.cli.results import write_files
 from optuna_gamma.cli.results import write_options
 from optuna_gamma.cli.time_left import duration

@@ -14,7 +14,7 @@ from benchmarks.__main__ import app
 from benchmarks.samplers.run import ENTRANTS
 from benchmarks.samplers.setting import Setting
 from benchmarks.samplers.variants import VARIANTS
-from optuna_gamma import sampler
+from optuna_gamma import proposal
 from optuna_gamma import surrogate
 
 
@@ -52,11 +52,11 @@ def test_each_variant_proposes_otherwise(label: str) -> None:
 
 
 def test_nothing_stays_changed() -> None:
-    before = sampler.maximize, sampler.ROUNDS, surrogate.standardize
+    before = proposal.maximize, proposal._USUAL, surrogate.standardize
     _proposals("trust region")
     _proposals("search effort x 4")
     _proposals("copula")
-    assert (sampler.maximize, sampler.ROUNDS, surrogate.standardize) == before
+    assert (proposal.maximize, proposal._USUAL, surrogate.standardize) == before
 
 
 def test_the_command_writes_a_table_and_resumes(

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.record import markdown
 from benchmarks.samplers.analysis import compare
+from benchmarks.samplers.analysis import compare_repetitions
 from benchmarks.samplers.analysis import curves
 from benchmarks.samplers.analysis import FLOOR
 from benchmarks.samplers.analysis import mean_log10
@@ -103,6 +104,20 @@ def test_repetitions_of_a_problem_count_once() -> None:
     tests = compare(regrets(runs, 12), "gamma", ["x"])
     assert tests.loc["x", "problems"] == 1
     assert tests.loc["x", "difference"] == pytest.approx(-1)
+
+
+def test_each_problem_is_compared_by_its_repetitions() -> None:
+    runs = [
+        record(sampler, problem, (1, regret), seed=seed)
+        for problem, factor in (("p", 10.0), ("q", 0.1))
+        for seed in range(6)
+        for sampler, regret in (("gamma", 1.0 + seed), ("x", (1.0 + seed) * factor))
+    ]
+    tests = compare_repetitions(regrets(runs, 12), "gamma", ["x"])
+    assert list(tests.index) == [("p", "x"), ("q", "x")]
+    assert tests[["better", "equal", "worse"]].to_numpy().tolist() == [[6, 0, 0], [0, 0, 6]]
+    assert tests["difference"].tolist() == pytest.approx([-1, 1])
+    assert tests["p_holm"].tolist() == pytest.approx([2 * 2 / 64] * 2)
 
 
 def test_equal_samplers_do_not_differ() -> None:

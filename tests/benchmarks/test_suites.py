@@ -10,11 +10,15 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import RandomSampler
 import pytest
 
+from benchmarks.samplers.problem import DefineByRun
 from benchmarks.samplers.problem import Problem
 from benchmarks.samplers.problem import study_seed
+from benchmarks.samplers.suites import conditional
 from benchmarks.samplers.suites import select
 from benchmarks.samplers.suites import SUITES
 from benchmarks.samplers.suites.bbob import Bbob
+from benchmarks.samplers.suites.branches import _draw
+from benchmarks.samplers.suites.branches import Branches
 from benchmarks.samplers.suites.coco import best_parameter
 from benchmarks.samplers.suites.coco import MixInt
 from benchmarks.samplers.suites.coco import Noisy
@@ -130,6 +134,43 @@ def test_task_repeats_itself(name: str) -> None:
     assert outcomes == [second(p) for p in params]
     assert all(math.isfinite(outcome.value) for outcome in outcomes)
     assert len(task.space) >= 6
+
+
+def random_suggestions(problem: DefineByRun, n: int) -> list[dict[str, object]]:
+    study = optuna.create_study(sampler=RandomSampler(seed=1))
+    return [problem.suggest(study.ask()) for _ in range(n)]
+
+
+@pytest.mark.parametrize(
+    "task", [*conditional.problems((), ()), *conditional.other_problems((), ())]
+)
+def test_conditional_task_repeats_itself(task: conditional.ConditionalTask) -> None:
+    assert isinstance(task, DefineByRun)
+    params = random_suggestions(task, 12)
+    assert len({frozenset(p) for p in params}) > 1
+    assert all(p.keys() <= task.space.keys() for p in params)
+    first, second = task.start(0), task.start(1)
+    assert [first(p) for p in params[:2]] == [second(p) for p in params[:2]]
+
+
+def test_branches_have_a_known_optimum() -> None:
+    reached = []
+    for instance in range(30):
+        problem = Branches(instance)
+        evaluate = problem.start(0)
+        outcomes = [evaluate(p) for p in random_suggestions(problem, 40)]
+        assert all(outcome.value == outcome.regret >= 0 for outcome in outcomes)
+        levels, shared, own, depths = _draw(instance)
+        k = levels.index(0.0)
+        best: dict[str, object] = {"branch": f"b{k}"}
+        if depths[k]:
+            best[f"b{k}_depth"] = depths[k]
+        n = depths[k] or len(own[k])
+        terms = [(f"s{j}", t) for j, t in enumerate(shared)]
+        terms += [(f"b{k}_{j}", t) for j, t in enumerate(own[k][:n])]
+        best |= {name: term.best_value for name, term in terms}
+        reached.append(evaluate(best).regret)
+    assert max(reached) < 1e-12
 
 
 def test_outliers() -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from optuna_gamma.bo.activity import learn
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.cube import quasi_random
 
@@ -49,3 +50,24 @@ def test_quasi_random_points_are_even_and_differ_by_seed() -> None:
     assert ((a >= 0) & (a < 1)).all()
     assert not np.array_equal(a, b)
     assert np.abs(a.mean(axis=0) - 0.5).max() < 0.01
+
+
+def conditional(*grids: np.ndarray | None) -> Cube:
+    """Build a cube whose second coordinate belongs to category 0 and whose third to the others."""
+    X = np.array([[0, 0.1, np.nan], [1, np.nan, 0.2], [2, np.nan, 0.3]])
+    is_categorical = np.array([True, False, False])
+    activity = learn(X, np.ones(3), is_categorical, np.ones(3, dtype=bool))
+    return Cube((np.arange(3.0), *grids), is_categorical, activity)
+
+
+def test_points_without_what_they_do_not_have() -> None:
+    cube = conditional(np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0]))
+    points = cube.points()
+    assert cube.size == len(points) == 3 + 2 * 2
+    assert len({row.tobytes() for row in points}) == 7
+    np.testing.assert_array_equal(cube.activate(points), points)
+    everything = Cube(cube.grids, cube.is_categorical).points()
+    assert {row.tobytes() for row in cube.activate(everything)} == {
+        row.tobytes() for row in points
+    }
+    assert math.isinf(conditional(None, np.array([0.0, 1.0])).size)

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from optuna_gamma.bo.activity import learn
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.maximize import maximize
 
@@ -106,3 +107,36 @@ def test_same_generator_same_point() -> None:
         maximize(bowl, cube, NOTHING, NOTHING, np.random.default_rng(seed)) for seed in (0, 0)
     ]
     np.testing.assert_array_equal(points[0], points[1])
+
+
+@dataclass
+class Branches:
+    """Category 0 has a valley along coordinate 1, category 1 a better one along coordinate 2."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.with_gradient(x)[0]
+
+    def with_gradient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Each point has what its category has, and nothing else.
+        np.testing.assert_array_equal(np.isnan(x[:, 1]), x[:, 0] == 1)
+        np.testing.assert_array_equal(np.isnan(x[:, 2]), x[:, 0] == 0)
+        away = np.nan_to_num(x - [0.0, 0.2, 0.7])
+        away[:, 0] = 0.0
+        return x[:, 0] - (away**2).sum(axis=1), -2 * away
+
+
+@pytest.mark.parametrize("grid", [None, np.linspace(0, 1, 11), np.linspace(0, 1, 2001)])
+def test_points_without_some_coordinates(grid: np.ndarray | None) -> None:
+    X = np.array([[0, 0.1, np.nan], [1, np.nan, 0.2]])
+    is_categorical = np.array([True, False, False])
+    activity = learn(X, np.ones(2), is_categorical, np.array([True, False, False]))
+    cube = Cube((np.arange(2.0), grid, grid), is_categorical, activity)
+    anchors = np.array([[0, 0.2, 0.5]])
+    x = maximize(Branches(), cube, anchors, np.array([[0, 0.2, np.nan]]), np.random.default_rng(0))
+    np.testing.assert_allclose(x, [1.0, np.nan, 0.7], atol=1e-3)
+    taken = cube.points() if grid is not None and len(grid) == 11 else None
+    if taken is not None:
+        assert len(taken) == 22
+        left = maximize(Branches(), cube, anchors, taken[1:], np.random.default_rng(0))
+        np.testing.assert_array_equal(left, taken[0])
+        assert maximize(Branches(), cube, anchors, taken, np.random.default_rng(0)) is None

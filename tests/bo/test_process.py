@@ -32,11 +32,14 @@ def unit_cube(d: int) -> Cube:
     return Cube(grids=(None,) * d, is_categorical=np.zeros(d, dtype=bool))
 
 
-def data(n: int = 12, d: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def data(
+    n: int = 12, d: int = 3, seed: int = 0, missing: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     is_categorical = np.arange(d) == d - 1
     X = np.where(is_categorical, rng.integers(3, size=(n, d)).astype(float), rng.random((n, d)))
     y = np.sin(5 * X[:, 0]) + X[:, -1] + 0.1 * rng.standard_normal(n)
+    X = np.where(rng.random((n, d)) < missing, np.nan, X)
     return X, (y - y.mean()) / y.std(), is_categorical
 
 
@@ -86,12 +89,14 @@ def test_marginal_likelihood_agrees_with_its_integral(
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("mean", MEANS)
 @pytest.mark.parametrize("length_scale", [None, LogNormal(-0.5, 1.0)])
+@pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_gradient_of_the_density(
     precision: GammaPrior | None,
     mean: Literal["constant", "zero"],
     length_scale: LogNormal | None,
+    missing: float,
 ) -> None:
-    X, y, is_categorical = data()
+    X, y, is_categorical = data(missing=missing)
     model = Model(length_scale, LogNormal(-3, 1), precision, mean)
     density = LogDensity(X, y, is_categorical, model)
     theta = theta_of(model, 3)
@@ -137,10 +142,11 @@ def test_posterior_agrees_with_the_textbook(
     np.testing.assert_allclose(posterior.scale, np.sqrt(variance * c), rtol=1e-7)
 
 
-def test_gradients_of_the_posterior() -> None:
-    X, y, is_categorical = data()
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_gradients_of_the_posterior(missing: float) -> None:
+    X, y, is_categorical = data(missing=missing)
     process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
-    x = data(n=20, seed=1)[0]
+    x = data(n=20, seed=1, missing=missing)[0]
     posterior, d_location, d_scale = process.posterior_with_gradient(x)
     np.testing.assert_array_equal(posterior.scale, process.posterior(x).scale)
     for j in range(3):

@@ -166,6 +166,16 @@ def test_the_scale_goes_over_from_the_source_to_the_target() -> None:
     assert y.std() == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_source_without_a_scale_says_nothing_of_the_targets() -> None:
+    values = np.array([-1e300, 1e300])
+    for source in (np.array([3.0]), np.array([3.0, 3.0]), np.array([0.0, 1e-300])):
+        y, y_source = standardize_beside(values, source)
+        assert np.isfinite(y_source).all()
+        assert 0.9 < y.std() < 1e3
+    y, _ = standardize_beside(np.array([0.0, 1e-6]), np.array([-1.0, 1.0]))
+    assert y.std() < 0.01  # near each other, as points near the best one are
+
+
 def standardize_scale(values: np.ndarray) -> float:
     """Divide what was standardised out of the values again."""
     y = standardize(values)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from optuna_gamma.bo.transform import resolution
+from optuna_gamma.bo.transform import slack
 from optuna_gamma.bo.transform import spoilt
 from optuna_gamma.bo.transform import standardize
 
@@ -61,3 +62,20 @@ def test_spoilt_values_are_told_and_count_alike() -> None:
     np.testing.assert_array_equal(absurd, standardize(np.append(clean, -np.inf)))
     assert not spoilt(np.array([1.0, 1.0, -1e9])).any()  # nothing to compare with
     assert not spoilt(np.full(3, -np.inf)).any()
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
+def test_slack_keeps_the_boundary_and_the_order(values: list[float]) -> None:
+    constraints = np.array(values)
+    y = slack(constraints)
+    assert np.isfinite(y).all()
+    assert (y[constraints > 0.0] <= 0.0).all()
+    assert (y[constraints < 0.0] >= 0.0).all()
+    assert (np.diff(y[np.argsort(constraints, kind="stable")]) <= 0.0).all()
+
+
+def test_slack_is_linear_near_the_boundary() -> None:
+    constraints = np.linspace(-3.0, 2.0, 20)
+    y = slack(constraints)
+    assert y.std() == pytest.approx(1.0)
+    assert np.corrcoef(y, -constraints)[0, 1] > 0.9999

@@ -163,7 +163,7 @@ def test_what_cannot_be_exported_is_refused(
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("name", ["status", "export", "clean", "worker", "replay"])
+@pytest.mark.parametrize("name", ["status", "export", "clean", "worker", "replay", "report"])
 def test_a_folder_is_given_once(name: str, tmp_path: Path) -> None:
     for arguments in ([], [str(tmp_path), "--out", str(tmp_path)]):
         result = CliRunner().invoke(app, [name, *arguments])

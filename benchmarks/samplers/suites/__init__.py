@@ -9,6 +9,9 @@ from fnmatch import fnmatchcase
 from benchmarks.samplers.problem import Problem
 from benchmarks.samplers.suites import bbob
 from benchmarks.samplers.suites import coco
+from benchmarks.samplers.suites import conditional
+from benchmarks.samplers.suites import constrained
+from benchmarks.samplers.suites import multi
 from benchmarks.samplers.suites import outliers
 from benchmarks.samplers.suites import tables
 from benchmarks.samplers.suites import tasks
@@ -21,6 +24,12 @@ SUITES: dict[str, Callable[[Sequence[int], Sequence[int]], list[Problem]]] = {
     "hpobench": tables.problems,
     "sklearn": tasks.problems,
     "outliers": outliers.problems,
+    "conditional": conditional.problems,
+    "conditional-other": conditional.other_problems,
+    "zdt": multi.zdt_problems,
+    "dtlz": multi.dtlz_problems,
+    "bbob-biobj": multi.pair_problems,
+    "bbob-constrained": constrained.problems,
 }
 """From dimensions and instances to problems. Tables and tasks have neither to choose from."""
 

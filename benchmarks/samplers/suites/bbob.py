@@ -40,6 +40,7 @@ class Bbob:
     dimension: int
 
     suite = "bbob"
+    n_objectives = 1
 
     @property
     def name(self) -> str:

@@ -50,7 +50,7 @@ MAX_SKIP = 20_000
 
 
 @dataclass(frozen=True)
-class _Coco:
+class Coco:
     """One instance of a function of COCO.
 
     Args:
@@ -62,6 +62,8 @@ class _Coco:
     function: int
     instance: int
     dimension: int
+
+    n_objectives = 1
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class _Coco:
 
 
 @dataclass(frozen=True)
-class Noisy(_Coco):
+class Noisy(Coco):
     """One instance of a noisy BBOB function on [-5, 5]^d; functions 101 to 130."""
 
     suite = "bbob-noisy"
@@ -108,7 +110,7 @@ class Noisy(_Coco):
         return evaluate
 
     def _open(self, function: int) -> Any:
-        return _open(self.suite, function - 100, self.instance, self.dimension)
+        return open_problem(self.suite, function - 100, self.instance, self.dimension)
 
     def _quiet(self) -> Any:
         """Open the variant of the function with Cauchy noise: the last of its three."""
@@ -116,7 +118,7 @@ class Noisy(_Coco):
 
 
 @dataclass(frozen=True)
-class MixInt(_Coco):
+class MixInt(Coco):
     """One instance of a BBOB function, four fifths of whose variables are integers."""
 
     suite = "bbob-mixint"
@@ -151,7 +153,7 @@ class MixInt(_Coco):
         return evaluate
 
     def _open(self) -> Any:
-        return _open(self.suite, self.function, self.instance, self.dimension)
+        return open_problem(self.suite, self.function, self.instance, self.dimension)
 
 
 def best_parameter(function: Any) -> list[float]:
@@ -188,7 +190,8 @@ def mixint_problems(dimensions: Sequence[int], instances: Sequence[int]) -> list
     ]
 
 
-def _open(suite: str, index: int, instance: int, dimension: int) -> Any:
+def open_problem(suite: str, index: int, instance: int, dimension: int) -> Any:
+    """Open a problem of a suite of COCO."""
     options = f"dimensions:{dimension} function_indices:{index}"
     return cocoex.Suite(suite, f"instances: {instance}", options).get_problem(0)
 

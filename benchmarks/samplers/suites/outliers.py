@@ -47,6 +47,7 @@ class Outliers:
     kind: Kind
 
     suite = "outliers"
+    n_objectives = 1
 
     @property
     def name(self) -> str:
@@ -81,6 +82,7 @@ class Outliers:
 
         def evaluate(params: Mapping[str, Any]) -> Outcome:
             outcome = evaluate_clean(params)
+            assert isinstance(outcome.value, float)
             is_spoilt, noise = next(run)
             if not is_spoilt or self.kind == "clean":
                 return outcome

@@ -52,6 +52,7 @@ class Table:
     data: str
 
     suite = "hpobench"
+    n_objectives = 1
 
     @property
     def name(self) -> str:

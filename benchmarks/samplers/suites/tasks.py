@@ -204,6 +204,7 @@ class Task:
     name: str
 
     suite = "sklearn"
+    n_objectives = 1
 
     @property
     def source(self) -> str:
@@ -230,17 +231,9 @@ class Task:
         del seed
         recipe, optimum = RECIPES[self.name], self.optimum
         X, y = _load(self.name)
-        split = KFold if recipe.scoring == "neg_mean_squared_error" else StratifiedKFold
-        folds = split(N_FOLDS, shuffle=True, random_state=0)
 
         def evaluate(params: Mapping[str, Any]) -> Outcome:
-            # One thread, so that sums are added in one order.
-            with warnings.catch_warnings(), threadpool_limits(1):
-                warnings.simplefilter("ignore")  # fits that do not converge are part of the task
-                scores = cross_val_score(
-                    recipe.build(params), X, y, scoring=recipe.scoring, cv=folds
-                )
-            value = -float(np.mean(scores))
+            value = loss(recipe.build(params), X, y, recipe.scoring)
             return Outcome(value, value - optimum)
 
         return evaluate
@@ -250,6 +243,23 @@ def problems(dimensions: Sequence[int], instances: Sequence[int]) -> list[Proble
     """List all tasks."""
     del dimensions, instances
     return [Task(name) for name in RECIPES]
+
+
+def loss(model: Any, X: Any, y: Any, scoring: str) -> float:
+    """Return the mean negative score of a model over folds that are always the same.
+
+    Args:
+        model: What scikit-learn can fit.
+        X: Data, (n, d).
+        y: Targets, (n,).
+        scoring: What scikit-learn calls the score.
+    """
+    split = KFold if scoring == "neg_mean_squared_error" else StratifiedKFold
+    folds = split(N_FOLDS, shuffle=True, random_state=0)
+    # One thread, so that sums are added in one order.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # fits that do not converge are part of the task
+        return -float(np.mean(cross_val_score(model, X, y, scoring=scoring, cv=folds)))
 
 
 @lru_cache

@@ -1,0 +1,87 @@
+"""Fitted hyper-parameters as they are kept with a trial: the next fit starts there.
+
+A fit belongs to a column: a quantity that has a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import count
+import json
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from optuna_gamma.pending import MAX_ATTR_LENGTH
+from optuna_gamma.space import Space
+from optuna_gamma.surrogate import Fitted
+
+
+THETA_KEY = "gamma:theta"
+"""Trial system attribute: the fit of the only column, or pairs of name and fit of as many as it
+can hold; others follow in ``gamma:theta:1`` and so on."""
+
+SUGGESTED_KEY = "gamma:suggested"
+"""Trial system attribute: what source trials suggest before the study's own space is known."""
+
+
+def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[str, Fitted]:
+    """Return what was kept with the newest finished trial before one that has anything kept.
+
+    Args:
+        trials: All trials of the study.
+        number: Number of the trial that is being sampled.
+        space: The space; trials that were suggested in another are passed over.
+
+    Returns:
+        Fits by the name of the column, which is empty for the only one.
+    """
+    names = space.distributions.keys()
+    for trial in reversed(trials[:number]):
+        if trial.state.is_finished() and trial.system_attrs.get(THETA_KEY):
+            suggested = trial.system_attrs.get(SUGGESTED_KEY)
+            if suggested is None or suggested.keys() == names:  # else of the source's space
+                return _unpack(trial.system_attrs)
+    return {}
+
+
+def write_fits(study: Study, trial: FrozenTrial, fits: Mapping[str, Fitted]) -> None:
+    """Keep fits with a trial, in as few attributes as databases allow.
+
+    Args:
+        study: The study.
+        trial: The trial.
+        fits: Fits by the name of the column; one that is too long by itself is not kept.
+    """
+    for key, encoded in zip(_keys(), _pack(fits), strict=False):
+        study._storage.set_trial_system_attr(trial._trial_id, key, encoded)
+
+
+def _keys() -> map[str]:
+    return map(lambda i: f"{THETA_KEY}:{i}" if i else THETA_KEY, count())
+
+
+def _pack(fits: Mapping[str, Fitted]) -> list[str]:
+    if fits.keys() == {""}:
+        encoded = fits[""].to_json()
+        return [encoded] if len(encoded) <= MAX_ATTR_LENGTH else []
+    packed: list[str] = []
+    for name, fit in fits.items():
+        pair = f"[{json.dumps(name)},{fit.to_json()}]"
+        if packed and len(packed[-1]) + len(pair) + 1 <= MAX_ATTR_LENGTH:
+            packed[-1] = f"{packed[-1][:-1]},{pair}]"
+        elif len(pair) + 2 <= MAX_ATTR_LENGTH:
+            packed.append(f"[{pair}]")
+    return packed
+
+
+def _unpack(attrs: Mapping[str, str]) -> dict[str, Fitted]:
+    fits = {}
+    for key in _keys():
+        if key not in attrs:
+            break
+        content = json.loads(attrs[key])
+        pairs = content if isinstance(content, list) else [("", content)]
+        fits.update({name: Fitted.from_content(fit) for name, fit in pairs})
+    return fits

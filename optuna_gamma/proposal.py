@@ -1,0 +1,220 @@
+"""From what a study has seen to the next point: models, acquisition function, its maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+import logging
+
+import numpy as np
+
+from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.acquisition import GaussianLimit
+from optuna_gamma.bo.acquisition import make_acquisition
+from optuna_gamma.bo.acquisition import Marginals
+from optuna_gamma.bo.activity import fill_in
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.feasibility import LogFeasibility
+from optuna_gamma.bo.hypervolume import expected_improvement
+from optuna_gamma.bo.kernel import Array
+from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.maximize import Acquisition as Maximand
+from optuna_gamma.bo.maximize import Effort
+from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.pareto import is_non_dominated
+from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.product import LogProduct
+from optuna_gamma.bo.transfer import Target
+from optuna_gamma.bo.transform import resolution
+from optuna_gamma.history import Column
+from optuna_gamma.history import Observations
+from optuna_gamma.surrogate import Fitted
+from optuna_gamma.surrogate import surrogate
+
+
+_logger = logging.getLogger(__name__)
+
+_DETERMINISTIC_NOISE = 1e-6
+
+_ANCHORS = 3
+"""Number of the best points that the search for the next one is dense around."""
+
+_FEW = 20
+"""With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
+
+_USUAL, _QUICK = Effort(), Effort(rounds=7)
+
+_THOROUGH = Effort(n_global=1024, n_local=256, n_searches=10, rounds=25)
+"""Where constraints meet, what is feasible and better can be a narrow corner."""
+
+
+@dataclass(frozen=True)
+class Proposer:
+    """How the next point is found; see :class:`~optuna_gamma.sampler.GammaBOSampler`.
+
+    Args:
+        acquisition: Kind of expected improvement.
+        prior: Prior of the precision.
+        deterministic_objective: Whether there is noise, and whether points may be repeated.
+    """
+
+    acquisition: Acquisition
+    prior: GammaPrior
+    deterministic_objective: bool | None
+
+    def __call__(
+        self,
+        cube: Cube,
+        seen: Observations,
+        source: Column | None,
+        last: Mapping[str, Fitted],
+        rng: np.random.Generator,
+    ) -> tuple[Array, dict[str, Fitted]]:
+        """Propose a point.
+
+        Args:
+            cube: The space.
+            seen: The study's trials.
+            source: Source trials, if there are any.
+            last: What the last fits found, by the name of the column.
+            rng: Source of randomness.
+
+        Returns:
+            The next point, (d,), and what the fits that it rests on found.
+        """
+        models = self.fit(cube, seen, source, last)
+        return self.choose(cube, seen, models, rng), models.fits
+
+    def fit(
+        self,
+        cube: Cube,
+        seen: Observations,
+        source: Column | None,
+        last: Mapping[str, Fitted],
+    ) -> Models:
+        """Return what a proposal rests on; the arguments are those of a call."""
+        return Models.fit(self, cube, seen, source, last)
+
+    def choose(
+        self, cube: Cube, seen: Observations, models: Models, rng: np.random.Generator
+    ) -> Array:
+        """Return the next point, (d,), of fitted models."""
+        anchors, acquisition = models.acquisition(self, seen, rng)
+        effort = _QUICK if len(seen.values) < _FEW else _USUAL
+        if models.slacks:
+            effort = _THOROUGH
+        for taken in (self.taken(seen), seen.pending, np.empty((0, cube.dim))):
+            x = maximize(acquisition, cube, anchors, taken, rng, effort)
+            if x is not None:
+                break
+        assert x is not None
+        return x
+
+    def taken(self, seen: Observations) -> Array:
+        """Return the points that are not to be proposed, (t, d)."""
+        if self.deterministic_objective is False:
+            return seen.pending
+        return np.concatenate([seen.X, seen.pending])
+
+
+@dataclass(frozen=True)
+class Models:
+    """A process for each objective, and for the slack of each constraint.
+
+    Args:
+        objectives: Those of the objectives.
+        slacks: Those of the slacks, by the constraint's key.
+        fits: What the fits found, by the name of the column.
+    """
+
+    objectives: Sequence[Process | Target]
+    slacks: Mapping[str, Process | Target]
+    fits: dict[str, Fitted]
+
+    @staticmethod
+    def fit(
+        proposer: Proposer,
+        cube: Cube,
+        seen: Observations,
+        source: Column | None,
+        last: Mapping[str, Fitted],
+    ) -> Models:
+        """Fit them, each if it is time to."""
+        noise = _DETERMINISTIC_NOISE if proposer.deterministic_objective else None
+        prior, fits = proposer.prior, {}
+        objectives, slacks = [], {}
+        for j in range(seen.values.shape[1]):
+            name, column = str(j) if j else "", seen.objective(j)
+            process, fits[name] = surrogate(cube, column, source, last.get(name), prior, noise)
+            objectives.append(process)
+        for key in seen.constraints:
+            name, column = f"constraint:{key}", seen.constraint(key)
+            if len(column.values):
+                slacks[key], fits[name] = surrogate(
+                    cube, column, None, last.get(name), prior, noise, is_constraint=True
+                )
+        return Models(objectives, slacks, fits)
+
+    def acquisition(
+        self, proposer: Proposer, seen: Observations, rng: np.random.Generator
+    ) -> tuple[Array, Maximand]:
+        """Return points worth searching around, (a, d), and what is to be maximised."""
+        if len(self.objectives) == 1 and not self.slacks:
+            process = self.objectives[0]
+            known = process.X[np.argsort(-process.location, kind="stable")]
+            return fill_in(known[:_ANCHORS], known), self._improvement(proposer, seen)
+
+        points = np.concatenate([seen.X[seen.is_complete], seen.pending])
+        is_feasible = self._is_feasible(seen, points)
+        feasibility = LogFeasibility(self._marginals(self.slacks.values(), proposer, seen))
+        if not is_feasible.any():
+            order = np.argsort(-feasibility(points), kind="stable")
+            return fill_in(points[order[:_ANCHORS]], points[order]), feasibility
+        points = points[is_feasible]
+        Y = np.stack([o.posterior(points).location for o in self.objectives], axis=1)
+        improvement: Maximand
+        if len(self.objectives) == 1:
+            anchors = points[np.argsort(-Y[:, 0], kind="stable")[:_ANCHORS]]
+            improvement = self._improvement(proposer, seen, float(Y.max()))
+        else:
+            best = is_non_dominated(Y)
+            anchors = points[best]
+            objectives = self._marginals(self.objectives, proposer, seen)
+            improvement = expected_improvement(objectives, Y[best], rng)
+        anchors = fill_in(anchors, np.concatenate([anchors, points]))
+        return anchors, LogProduct([improvement, feasibility]) if self.slacks else improvement
+
+    def _improvement(
+        self, proposer: Proposer, seen: Observations, best: float | None = None
+    ) -> Maximand:
+        process = self.objectives[0]
+        xi = resolution(process.y)
+        return make_acquisition(
+            proposer.acquisition, _pend(process, seen), proposer.prior, xi, best
+        )
+
+    def _marginals(
+        self, processes: Iterable[Process | Target], proposer: Proposer, seen: Observations
+    ) -> list[Marginals]:
+        """Return processes that know of pending trials, as the kind of acquisition takes them."""
+        pended = [_pend(process, seen) for process in processes]
+        if proposer.acquisition == "gaussian":
+            return [GaussianLimit(process) for process in pended]
+        return list(pended)
+
+    def _is_feasible(self, seen: Observations, points: Array) -> BoolArray:
+        """Tell which points are feasible, those of unknown constraints by their predictions."""
+        is_feasible = np.ones(len(points), dtype=np.bool_)
+        for key, slack in self.slacks.items():
+            known = seen.constraints[key][seen.is_complete]
+            values = np.append(known, np.full(len(seen.pending), np.nan))
+            predicted = slack.posterior(points).location >= 0.0
+            is_feasible &= np.where(np.isnan(values), predicted, values <= 0.0)
+        return is_feasible
+
+
+def _pend(process: Process | Target, seen: Observations) -> Process | Target:
+    return process.pend(seen.pending) if len(seen.pending) else process
