@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 import logging
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +31,10 @@ from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.product import LogProduct
 from optuna_gamma.bo.transfer import Target
 from optuna_gamma.bo.transform import resolution
+from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.history import Column
 from optuna_gamma.history import Observations
+from optuna_gamma.space import Space
 from optuna_gamma.surrogate import Fitted
 from optuna_gamma.surrogate import surrogate
 
@@ -58,11 +62,13 @@ class Proposer:
     Args:
         acquisition: Kind of expected improvement.
         prior: Prior of the precision.
+        n_startup_trials: Number of trials to complete before the first fit.
         deterministic_objective: Whether there is noise, and whether points may be repeated.
     """
 
     acquisition: Acquisition
     prior: GammaPrior
+    n_startup_trials: int
     deterministic_objective: bool | None
 
     def __call__(
@@ -87,6 +93,11 @@ class Proposer:
         """
         models = self.fit(cube, seen, source, last)
         return self.choose(cube, seen, models, rng), models.fits
+
+    def can_fit(self, seen: Observations, source: Column | None) -> bool:
+        """Tell whether there is enough to propose from."""
+        n = len(seen.is_complete) + (0 if source is None else len(source.is_complete))
+        return n >= self.n_startup_trials and (source is not None or bool(seen.is_complete.any()))
 
     def fit(
         self,
@@ -118,6 +129,29 @@ class Proposer:
         if self.deterministic_objective is False:
             return seen.pending
         return np.concatenate([seen.X, seen.pending])
+
+
+def learn_cube(
+    space: Space,
+    seen: Observations,
+    source: Column | None,
+    allowed: Mapping[str, Sequence[Any]],
+    present: Collection[str],
+) -> Cube:
+    """Build the cube of a space as trials teach it; see :func:`.conditional_cube`.
+
+    Args:
+        space: The space.
+        seen: The study's trials.
+        source: Source trials, if there are any.
+        allowed: Values that parameters may have, where these are not all of their range.
+        present: Names of parameters that there are in any case.
+    """
+    X, is_complete = seen.X, seen.is_complete
+    if source is not None:
+        X = np.concatenate([source.X, X])
+        is_complete = np.append(source.is_complete, is_complete)
+    return conditional_cube(space, X, is_complete, allowed, present)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
-import hashlib
 import logging
 import math
 from typing import Any
@@ -21,37 +19,30 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.bo.acquisition import Acquisition
-from optuna_gamma.bo.cube import Cube
-from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.startup import startup_point
-from optuna_gamma.conditional import conditional_cube
 from optuna_gamma.conditional import merge
 from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
-from optuna_gamma.history import as_of
 from optuna_gamma.history import Column
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
-from optuna_gamma.history import observe
 from optuna_gamma.pending import share
+from optuna_gamma.proposal import learn_cube
 from optuna_gamma.proposal import Proposer
 from optuna_gamma.rivals import settle
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
-from optuna_gamma.surrogate import known
+from optuna_gamma.streams import Streams
+from optuna_gamma.view import look
 from optuna_gamma.view import View
 
 
 _logger = logging.getLogger(__name__)
-
-SEED_KEY = "gamma:seed"
-"""Study system attribute: the seed that all samplers without one of their own share."""
-
 
 EXHAUSTED_KEY = "gamma:exhausted"
 """Study system attribute: whether it was said that all points of its space are taken."""
@@ -166,11 +157,11 @@ class GammaBOSampler(BaseSampler):
             raise ValueError(f"`n_startup_trials` must not be negative, got {n_startup_trials}.")
         if seed is not None and seed < 0:
             raise ValueError(f"`seed` must not be negative, but got {seed}.")
-        self._seed = seed
-        self._reseeds = 0
+        self._streams = Streams(seed)
         self._acquisition: Acquisition = acquisition
-        self._proposer = Proposer(acquisition, prior or GammaPrior(), deterministic_objective)
-        self._n_startup_trials = n_startup_trials
+        self._proposer = Proposer(
+            acquisition, prior or GammaPrior(), n_startup_trials, deterministic_objective
+        )
         self._independent_sampler = independent_sampler
         self._source = _source(() if source_trials is None else source_trials, acquisition)
         self._warn_independent_sampling = warn_independent_sampling
@@ -182,7 +173,7 @@ class GammaBOSampler(BaseSampler):
 
     def reseed_rng(self) -> None:
         """Go over to other random choices, the same for every sampler reseeded as often."""
-        self._reseeds += 1
+        self._streams = self._streams.reseeded()
         if self._independent_sampler is not None:
             self._independent_sampler.reseed_rng()
 
@@ -271,7 +262,7 @@ class GammaBOSampler(BaseSampler):
             return param_distribution.to_external_repr(value)
         states = (TrialState.COMPLETE,)
         complete = study._get_trials(deepcopy=False, states=states, use_cache=True)
-        if len(complete) >= max(self._n_startup_trials, 1):
+        if len(complete) >= max(self._proposer.n_startup_trials, 1):
             modelled = self._one_more(study, trial, param_name, param_distribution)
             if modelled:
                 return modelled[param_name]
@@ -322,50 +313,7 @@ class GammaBOSampler(BaseSampler):
         Returns:
             The view; :obj:`None` if it was, or will be, a start-up trial.
         """
-        all_trials = study._get_trials(deepcopy=False, use_cache=False)
-        n = len(all_trials) if number is None else number
-        trials = as_of(all_trials, n)
-        kept = history(study, all_trials)
-        search_space = without_single(kept.search_space(study, all_trials))
-        space = kept.space(all_trials, search_space)
-        source = self._source.observe(space, study.direction)
-        seen = observe(trials, space, study.directions)
-        if not search_space or not self._can_fit(seen, source):
-            return None
-        if most is not None:
-            seen = seen[informative(seen.values[:, 0], most)]
-        cube = self._cube(space, seen, source, {}, ())
-        with np.errstate(all="ignore"):
-            last = read_fits(all_trials, n + 1, space)
-            models = self._proposer.fit(cube, seen, source, last)
-            rng = self._rng(study, n, "relative")
-            params, column = None, seen.objective(0)
-            if number is None:
-                params = space.decode(self._proposer.choose(cube, seen, models, rng))
-            _, acquisition = models.acquisition(self._proposer, seen, rng)
-        column = column[known(column, models.fits[""])]
-        return View(space, column, models.objectives[0], acquisition, params)
-
-    def _can_fit(self, seen: Observations, source: Column | None) -> bool:
-        is_complete = seen.is_complete
-        if source is not None:
-            is_complete = np.append(source.is_complete, is_complete)
-        return bool(is_complete.any()) and len(is_complete) >= self._n_startup_trials
-
-    def _cube(
-        self,
-        space: Space,
-        seen: Observations,
-        source: Column | None,
-        allowed: Mapping[str, Sequence[Any]],
-        present: Collection[str],
-    ) -> Cube:
-        """Build the cube of a space; see :func:`~optuna_gamma.conditional.conditional_cube`."""
-        X, is_complete = seen.X, seen.is_complete
-        if source is not None:
-            X = np.concatenate([source.X, X])
-            is_complete = np.append(source.is_complete, is_complete)
-        return conditional_cube(space, X, is_complete, allowed, present)
+        return look(study, number, most, self._proposer, self._source, self._streams)
 
     def _check(self, study: Study) -> None:
         """Raise an error if something given does not go with several objectives."""
@@ -402,15 +350,15 @@ class GammaBOSampler(BaseSampler):
             allowed: Values that parameters may have, where these are not all of their range.
             asked: The parameter that is asked for, if it is not the whole point.
         """
-        if not self._can_fit(seen, source):
+        if not self._proposer.can_fit(seen, source):
             return self._startup_point(study, trial, space, seen)
 
-        rng = self._rng(study, trial.number, "relative", *([asked] if asked else []))
+        rng = self._streams(study, trial.number, "relative", *([asked] if asked else []))
         trials = study._get_trials(deepcopy=False, use_cache=False)
         try:
             with np.errstate(all="ignore"):
                 last = read_fits(trials, trial.number, space)
-                cube = self._cube(space, seen, source, allowed, {*trial.params, asked})
+                cube = learn_cube(space, seen, source, allowed, {*trial.params, asked})
                 x, fits = self._proposer(cube, seen, source, last, rng)
         except np.linalg.LinAlgError as error:
             _logger.debug("There is no model, a start-up point is proposed: %s", error)
@@ -459,7 +407,7 @@ class GammaBOSampler(BaseSampler):
     def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
         """Return the middle of a space, with random categories, (1, d)."""
         cube = space.cube
-        drawn = [[self._rng(study, trial.number, n).random() for n in space.distributions]]
+        drawn = [[self._streams(study, trial.number, n).random() for n in space.distributions]]
         return np.where(
             cube.is_categorical,
             cube.from_unit(np.array(drawn)),
@@ -476,7 +424,7 @@ class GammaBOSampler(BaseSampler):
     ) -> Any:
         """Draw one parameter uniformly; in a space of finite size one that completes no known."""
         space = Space({name: distribution})
-        rng = self._rng(study, trial.number, name)
+        rng = self._streams(study, trial.number, name)
         value = space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[name]
         if self._proposer.deterministic_objective is False or math.isinf(size):
             return value
@@ -501,18 +449,10 @@ class GammaBOSampler(BaseSampler):
     def _startup_point(
         self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
     ) -> Array:
-        sequence = self._rng(study, "startup")
-        rng = self._rng(study, trial.number, "startup")
+        sequence = self._streams(study, "startup")
+        rng = self._streams(study, trial.number, "startup")
         taken = self._proposer.taken(seen)
         return startup_point(space.cube, trial.number, taken, sequence, rng)
-
-    def _rng(self, study: Study, *purpose: int | str) -> np.random.Generator:
-        seed = self._seed if self._seed is not None else _shared_seed(study)
-        # Studies without a name get a random one; with equal seeds they are to be equal, too.
-        named = not study.study_name.startswith("no-name-")
-        name = study.study_name if named else None
-        key = repr((seed, self._reseeds, name, *purpose)).encode()
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
 
 
 def _source(trials: Sequence[FrozenTrial], acquisition: str) -> SourceTrials:
@@ -523,16 +463,3 @@ def _source(trials: Sequence[FrozenTrial], acquisition: str) -> SourceTrials:
             "predictions towards the mean of all values, cannot tell them from the study's own."
         )
     return source
-
-
-def _shared_seed(study: Study) -> int:
-    """Read the study's seed, drawing it if there is none yet."""
-    storage, study_id = study._storage, study._study_id
-    seed = storage.get_study_system_attrs(study_id).get(SEED_KEY)
-    if seed is None:
-        storage.set_study_system_attr(
-            study_id, SEED_KEY, int(np.random.SeedSequence().generate_state(1)[0])
-        )
-        # Another worker may have drawn one at the same moment: the last one written counts.
-        seed = storage.get_study_system_attrs(study_id)[SEED_KEY]
-    return int(seed)

@@ -58,7 +58,7 @@ def own_version() -> str:
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
     names = (
-        *("sampler", "proposal", "fits", "surrogate", "source", "rivals", "history"),
+        *("sampler", "streams", "proposal", "fits", "surrogate", "source", "rivals", "history"),
         *("pending", "conditional", "learning_curves", "space"),
     )
     sources += [package / f"{name}.py" for name in names]
