@@ -1,7 +1,8 @@
-"""What optuna-dashboard shows of a staged study beside its trials: a note on each stage."""
+"""What optuna-dashboard shows of a staged study beside its trials: notes and figures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 import warnings
@@ -10,10 +11,16 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 from optuna_dashboard import save_note
+from optuna_dashboard import save_plotly_graph_object
+from plotly.graph_objects import Figure
 
+from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged import StageStatus
+from optuna_gamma.visualization import plot_learning_curves
+from optuna_gamma.visualization import plot_process
+from optuna_gamma.visualization import plot_schedule
 
 
 class Publisher:
@@ -25,11 +32,18 @@ class Publisher:
     Args:
         staged: The staged study.
         value_name: What the values of its trials are called; :obj:`None`: as Optuna calls them.
+        sampler: The sampler whose model is drawn; the default one by default.
     """
 
-    def __init__(self, staged: StagedStudy, value_name: str | None = None) -> None:
+    def __init__(
+        self,
+        staged: StagedStudy,
+        value_name: str | None = None,
+        sampler: GammaBOSampler | None = None,
+    ) -> None:
         self._staged = staged
         self._value_name = value_name
+        self._sampler = sampler or GammaBOSampler(seed=0)
         self._published: dict[int, str] = {}
 
     def publish(self) -> None:
@@ -45,7 +59,21 @@ class Publisher:
                     warnings.simplefilter("ignore", ExperimentalWarning)
                     study.set_metric_names([self._value_name])
             save_note(study, text)
+            for name, figure in self._figures(stage, study):
+                save_plotly_graph_object(study, figure, graph_object_id=name)
             self._published[stage.number] = text
+
+    def _figures(self, stage: StageStatus, study: optuna.Study) -> Iterator[tuple[str, Figure]]:
+        """Draw a stage: names, by which figures replace each other, and figures."""
+        if all(trial.value is None for trial in stage.trials):
+            return
+        name = self._value_name or "Objective Value"
+        yield "Schedule", plot_schedule(self._staged, target_name=name)
+        if any(trial.intermediate_values for trial in stage.trials):
+            yield "Learning-curves", plot_learning_curves(self._staged, target_name=name)
+        study.sampler = self._sampler
+        if stage.n_trials > 1 and self._sampler.view(study) is not None:
+            yield "Process-and-acquisition", plot_process(study, target_name=name)
 
 
 def describe(

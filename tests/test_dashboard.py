@@ -113,12 +113,15 @@ def serving(folder: Path) -> Iterator[str]:
 
 def test_a_person_finds_it_all_in_the_browser(page: Any, tmp_path: Path) -> None:
     staged = create_staged_study(study_name="mine", directory=tmp_path)
-    staged.optimize(objective, 3, 4)
+    staged.optimize(objective, 3, 6)
     promoted = staged.schedule[0].trial_number
     with serving(tmp_path) as address:
         page.goto(address)
         page.get_by_text("mine/stage-000").first.wait_for()
         page.get_by_text("mine/stage-002").first.wait_for()
+        page.goto(f"{address}dashboard/studies/{staged.studies[0]._study_id}")
+        for name in ("Learned schedule", "Learning curve of", "Process and acquisition"):
+            page.get_by_text(name).first.wait_for()
         page.goto(f"{address}dashboard/studies/{staged.studies[0]._study_id}/note")
         page.get_by_text(f"Trial {promoted} is promoted").first.wait_for()
         page.get_by_role("link", name="mine/stage-001").first.click()

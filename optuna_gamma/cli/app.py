@@ -530,7 +530,9 @@ def dashboard(
 ) -> None:
     """Show a run in optuna-dashboard, in a browser, while it goes on or not.
 
-    Each stage is a study with a note that says where it started, what was promoted and why.
+    Each stage is a study with a note that says where it started, what was promoted and why, and
+    with figures of the schedule, the learning curves and the search, brought up to date each
+    minute.
 
     Exit codes: 0 done, 1 failed, 2 bad options or input.
     """

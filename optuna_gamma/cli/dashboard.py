@@ -16,6 +16,7 @@ from optuna_dashboard import wsgi
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.opening import drawn_sampler
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.dashboard import Publisher
@@ -52,7 +53,9 @@ def run(out: str, storage: str | None, host: str, port: int) -> int:
 def _run(out: str, storage: str | None, host: str, port: int) -> int:
     staged = open_run(out, storage)
     options = read_options(out)
-    publisher = Publisher(staged, None if options is None else options.objective)
+    publisher = Publisher(
+        staged, None if options is None else options.objective, drawn_sampler(options)
+    )
     publisher.publish()
     app = wsgi(staged.studies[0]._storage, artifact_store=_artifact_store(out))
     done = threading.Event()

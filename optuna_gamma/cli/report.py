@@ -8,24 +8,22 @@ from datetime import timezone
 from pathlib import Path
 import re
 from typing import Any
-from typing import get_args
 
 import optuna
 
-from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.files import write
+from optuna_gamma.cli.opening import drawn_sampler
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.cli.report_page import page
 from optuna_gamma.cli.report_page import Picture
 from optuna_gamma.cli.report_words import Facts
 from optuna_gamma.fits import THETA_KEY
-from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.sealed import unseal
@@ -141,7 +139,7 @@ def _pictures(staged: StagedStudy, facts: Facts) -> Iterator[Picture]:
 def _of_the_search(staged: StagedStudy, facts: Facts) -> Iterator[Picture]:
     """Show the model of the last stage that has one."""
     for stage, study in reversed(list(zip(facts.status.stages, staged.studies, strict=False))):
-        study.sampler = _sampler(facts)
+        study.sampler = drawn_sampler(facts.options)
         if stage.n_trials > 1 and look(study) is not None:
             break
     else:
@@ -172,15 +170,6 @@ def _of_the_search(staged: StagedStudy, facts: Facts) -> Iterator[Picture]:
             "one over their variance before each trial, with a band of 95 %.",
             [plot_precision(study)],
         )
-
-
-def _sampler(facts: Facts) -> GammaBOSampler:
-    """Return the sampler that the command line ran with, or the default one."""
-    options = facts.options
-    for acquisition in get_args(Acquisition):
-        if options is not None and options.sampler == acquisition:
-            return GammaBOSampler(seed=options.seed, acquisition=acquisition)
-    return GammaBOSampler(seed=0)
 
 
 def _shown_params(facts: Facts) -> list[str] | None:
