@@ -13,6 +13,8 @@ from benchmarks.__main__ import app
 from benchmarks.pruning.jobs import Job
 from benchmarks.pruning.jobs import Outcome
 from benchmarks.pruning.methods import SAMPLERS
+from benchmarks.pruning.plan import Plan
+from benchmarks.pruning.report import differences
 from benchmarks.pruning.report import epochs_ratio
 from benchmarks.pruning.task import EPOCHS
 from benchmarks.pruning.task import SPACE
@@ -53,6 +55,18 @@ def test_epochs_are_compared_at_the_worse_of_two_final_values() -> None:
     assert epochs_ratio(other, ours) == pytest.approx(120 / 60)
     assert ours.value(26) == math.inf
     assert ours.value(59) == 3.0
+
+
+def test_the_other_way_to_compare_is_what_one_needs_for_the_end_of_the_other() -> None:
+    ours, other = Outcome(((27, 3.0, 0.1), (60, 1.0, 0.1)), 5, 2), Outcome(((30, 2.0, 0.1),), 5, 2)
+    task, plan = TASK, Plan((TASK,), range(1), 100, ("HyperbandPruner",))
+    outcomes = {
+        Job(task, "gamma", "HyperbandPruner", 0, 100): ours,
+        Job(task, "gp", "HyperbandPruner", 0, 100): other,
+    }
+    (row,) = differences(plan, outcomes)
+    assert (row["ours to their last"], row["they to our last"]) == ("60", "> 100")
+    assert (row["epochs"], row["value"]) == (2.0, "1 better, 0 worse")
 
 
 def test_no_run_counts_what_lies_beyond_its_epochs() -> None:
