@@ -113,7 +113,7 @@ def _trials(stage: StageStatus) -> str:
         (stage.count(TrialState.COMPLETE), "complete"),
         (stage.count(TrialState.PRUNED), "pruned"),
         (stage.count(TrialState.FAIL), "failed"),
-        (stage.count(TrialState.RUNNING) - stage.n_abandoned, "running"),
+        (stage.n_running, "running"),
         (stage.n_abandoned, "interrupted"),
         (stage.n_trials - len(stage.trials), "to come"),
     ]

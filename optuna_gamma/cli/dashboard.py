@@ -14,9 +14,9 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna_dashboard import wsgi
 
+from optuna_gamma.cli.drawing import drawn_sampler
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
-from optuna_gamma.cli.opening import drawn_sampler
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.dashboard import Publisher

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -20,6 +19,7 @@ from optuna_gamma.cli.options import Content
 from optuna_gamma.cli.options import Format
 from optuna_gamma.cli.time_left import SECONDS_KEY
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.schedule import csv_table
 
 
 FORMATS: dict[Content, tuple[Format, ...]] = {
@@ -58,7 +58,9 @@ def _run(
         exported = (schedule.to_csv() if chosen == "csv" else schedule.to_json()).encode()
     else:
         rows = _rows(staged)
-        exported = (_csv(rows) if chosen == "csv" else json.dumps(rows, indent=1) + "\n").encode()
+        exported = (
+            csv_table(rows) if chosen == "csv" else json.dumps(rows, indent=1) + "\n"
+        ).encode()
     if to is None:
         sys.stdout.write(exported.decode())
     else:
@@ -102,15 +104,6 @@ def _prefixed(field: str, trial: FrozenTrial) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it, which knows no infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    columns = dict.fromkeys(name for row in rows for name in row)
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
 
 
 def _weights(staged: StagedStudy, format: Format) -> bytes:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
 
-from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.cli.options import TrainOptions
-from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.directory import RunDirectory
@@ -58,11 +55,3 @@ def recorded_storage(options: TrainOptions | None) -> str | None:
         f"The run's storage is {options.storage}; its password was not written down. Give the "
         "whole URL with `storage`."
     )
-
-
-def drawn_sampler(options: TrainOptions | None) -> GammaBOSampler:
-    """Return the sampler whose model is to be drawn: the run's own, or else the default one."""
-    for acquisition in get_args(Acquisition):
-        if options is not None and options.sampler == acquisition:
-            return GammaBOSampler(seed=options.seed, acquisition=acquisition)
-    return GammaBOSampler(seed=0)

@@ -11,13 +11,13 @@ from typing import Any
 
 import optuna
 
+from optuna_gamma.cli.drawing import drawn_sampler
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.files import write
-from optuna_gamma.cli.opening import drawn_sampler
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.cli.report_page import page

@@ -299,7 +299,7 @@ def table(facts: Facts) -> tuple[list[str], list[list[str]]]:
 
 
 def _trials(stage: StageStatus) -> str:
-    finished = sum(trial.state.is_finished() for trial in stage.trials)
+    finished = stage.n_finished
     parts = [f"{finished}" if finished == stage.n_trials else f"{finished} of {stage.n_trials}"]
     for state, name in ((TrialState.FAIL, "failed"), (TrialState.PRUNED, "pruned")):
         if n := stage.count(state):

@@ -93,7 +93,6 @@ def stages_table(status: RunStatus, n_stages: int) -> Table:
     table.add_column("", no_wrap=True)
     for stage in status.stages:
         best = stage.best
-        finished = sum(trial.state.is_finished() for trial in stage.trials)
         cells = ["–"] * (2 + len(shown) + len(params))
         if best is not None:
             accuracies = [best.user_attrs.get(name, math.nan) for name in shown]
@@ -105,7 +104,7 @@ def stages_table(status: RunStatus, n_stages: int) -> Table:
             ]
         table.add_row(
             f"{stage.number + 1}/{n_stages}",
-            f"{finished}/{stage.n_trials}",
+            f"{stage.n_finished}/{stage.n_trials}",
             *cells,
             _remark(stage),
         )
@@ -116,8 +115,7 @@ def _remark(stage: StageStatus) -> str:
     if stage.is_finished:
         parts = ["promoted"]
     else:
-        n_running = stage.count(TrialState.RUNNING) - stage.n_abandoned
-        parts = [f"{n_running} running"] if n_running else []
+        parts = [f"{stage.n_running} running"] if stage.n_running else []
         if stage.n_abandoned:
             parts.append(f"{stage.n_abandoned} interrupted")
     for state, name in ((TrialState.FAIL, "failed"), (TrialState.PRUNED, "pruned")):
@@ -137,7 +135,7 @@ def _stage_json(stage: StageStatus) -> dict[str, Any]:
         "complete": stage.count(TrialState.COMPLETE),
         "pruned": stage.count(TrialState.PRUNED),
         "failed": stage.count(TrialState.FAIL),
-        "running": stage.count(TrialState.RUNNING) - stage.n_abandoned,
+        "running": stage.n_running,
         "interrupted": stage.n_abandoned,
         "promoted": stage.is_finished,
         "best": None if stage.best is None else _trial_json(stage.best),

@@ -25,8 +25,8 @@ def remaining_epochs(status: RunStatus, options: TrainOptions, epochs: PerStage)
         n_missing = trials[number]
         if number < len(status.stages):
             stage = status.stages[number]
-            n_finished = sum(trial.state.is_finished() for trial in stage.trials)
-            n_missing = 0 if stage.is_finished else max(n_missing, stage.n_trials) - n_finished
+            planned = max(n_missing, stage.n_trials)
+            n_missing = 0 if stage.is_finished else planned - stage.n_finished
         remaining += [epochs[number]] * n_missing
     return remaining
 

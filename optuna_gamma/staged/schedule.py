@@ -47,6 +47,16 @@ class StageRecord:
     checkpoint: str
 
 
+def csv_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as CSV, with a column for each key that any of them has."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
 class StagedSchedule(tuple[StageRecord, ...]):
     """The promoted trials of a run's finished stages, in order; a tuple that goes to JSON.
 
@@ -81,12 +91,7 @@ class StagedSchedule(tuple[StageRecord, ...]):
             }
             for record in self
         ]
-        columns = dict.fromkeys(name for row in rows for name in row)
-        file = io.StringIO()
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return file.getvalue()
+        return csv_table(rows)
 
     def lr_scheduler(
         self,

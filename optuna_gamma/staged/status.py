@@ -35,6 +35,16 @@ class StageStatus:
         return sum(trial.state == state for trial in self.trials)
 
     @property
+    def n_finished(self) -> int:
+        """How many trials are finished, in whatever way."""
+        return sum(trial.state.is_finished() for trial in self.trials)
+
+    @property
+    def n_running(self) -> int:
+        """How many trials somebody runs, as far as this machine can tell."""
+        return self.count(TrialState.RUNNING) - self.n_abandoned
+
+    @property
     def n_abandoned(self) -> int:
         """How many RUNNING trials nobody runs, as far as this machine can tell.
 
@@ -73,7 +83,7 @@ class RunStatus:
     @property
     def n_running(self) -> int:
         """How many trials are being run."""
-        return sum(s.count(TrialState.RUNNING) - s.n_abandoned for s in self.stages)
+        return sum(stage.n_running for stage in self.stages)
 
 
 def read_status(run: Run) -> RunStatus:

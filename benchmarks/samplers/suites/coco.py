@@ -71,6 +71,11 @@ class Coco:
         return f"f{self.function:02}-i{self.instance}-d{self.dimension:02}"
 
     @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """Parameters and their ranges."""
+        return {f"x{j:02}": FloatDistribution(-5, 5) for j in range(self.dimension)}
+
+    @property
     def source(self) -> str:
         """Package and version that define it."""
         return f"coco-experiment {version('coco-experiment')}"
@@ -81,11 +86,6 @@ class Noisy(Coco):
     """One instance of a noisy BBOB function on [-5, 5]^d; functions 101 to 130."""
 
     suite = "bbob-noisy"
-
-    @property
-    def space(self) -> dict[str, BaseDistribution]:
-        """Parameters and their ranges."""
-        return {f"x{j:02}": FloatDistribution(-5, 5) for j in range(self.dimension)}
 
     @property
     def optimum(self) -> float:

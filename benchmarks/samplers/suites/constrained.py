@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
-from optuna.distributions import FloatDistribution
 
 from benchmarks.samplers.problem import Evaluate
 from benchmarks.samplers.problem import Outcome
@@ -35,11 +33,6 @@ class Constrained(Coco):
     """
 
     suite = "bbob-constrained"
-
-    @property
-    def space(self) -> dict[str, BaseDistribution]:
-        """Parameters and their ranges."""
-        return {f"x{j:02}": FloatDistribution(-5, 5) for j in range(self.dimension)}
 
     @property
     def optimum(self) -> float:

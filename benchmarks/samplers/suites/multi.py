@@ -192,11 +192,6 @@ class Pair(Coco):
     n_objectives = 2
     optimum = 0.0
 
-    @property
-    def space(self) -> dict[str, BaseDistribution]:
-        """Parameters and their ranges."""
-        return {f"x{j:02}": FloatDistribution(-5, 5) for j in range(self.dimension)}
-
     def start(self, seed: int) -> Evaluate:
         """Begin a run; there is no noise."""
         del seed
