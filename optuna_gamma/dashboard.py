@@ -23,6 +23,10 @@ from optuna_gamma.visualization import plot_process
 from optuna_gamma.visualization import plot_schedule
 
 
+_HEIGHT = 450
+"""Of the dashboard's own figures, in pixels: what is higher is cut off."""
+
+
 class Publisher:
     """Writes to the stages' studies what a reader of the dashboard is to find there.
 
@@ -60,6 +64,7 @@ class Publisher:
                     study.set_metric_names([self._value_name])
             save_note(study, text)
             for name, figure in self._figures(stage, study):
+                figure.update_layout(height=_HEIGHT)
                 save_plotly_graph_object(study, figure, graph_object_id=name)
             self._published[stage.number] = text
 
@@ -105,6 +110,9 @@ def describe(
         parts.append(f"The next stage is {_link(studies[number + 1])}.")
     elif status.is_finished:
         parts.append("This is the last stage: its weights are the result.")
+    if len(studies) > 1:
+        ids = ",".join(str(study._study_id) for study in studies)
+        parts.append(f"[Compare the stages](/dashboard/compare-studies?ids={ids})")
     return "\n\n".join(parts) + "\n"
 
 

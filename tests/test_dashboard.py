@@ -15,6 +15,7 @@ import optuna
 import pytest
 
 from optuna_gamma import create_staged_study
+from optuna_gamma import load_staged_study
 from optuna_gamma.staged import Stage
 
 
@@ -129,4 +130,33 @@ def test_a_person_finds_it_all_in_the_browser(page: Any, tmp_path: Path) -> None
         page.wait_for_url(f"**/{second}")
         page.goto(f"{address}{second}/note")
         page.get_by_text(f"weights of trial {promoted} of").first.wait_for()
+        page.get_by_role("link", name="Compare the stages").first.click()
+        page.get_by_text("Best Value of mine/stage-002").first.wait_for()
+    assert page.errors == []
+
+
+def test_a_trial_of_a_network_shows_what_it_learned(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs pip install 'optuna-gamma[train]'")
+    train = "from optuna_gamma.cli import main; main()", "train", "--dataset", "digits"
+    small = "--n-train", "100", "--n-valid", "60", "--trials", "3,1", "--epochs-per-stage", "2,1"
+    subprocess.run(
+        [sys.executable, "-c", *train, *small, "--threads", "1", "--out", str(tmp_path), "-q"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    staged = load_staged_study(study_name="digits", directory=tmp_path)
+    promoted = staged.schedule[0].trial_number
+    with serving(tmp_path) as address:
+        study = f"{address}dashboard/studies/{staged.studies[0]._study_id}"
+        for number in range(3):
+            page.goto(f"{study}/trials?numbers={number}")
+            page.get_by_text("sensitivity").first.wait_for()
+            page.get_by_text("Intermediate Values").first.wait_for()
+            heights = []
+            for name in ("confusion-matrix.png", "misclassified.png"):
+                picture = page.locator(f"img[alt='{name}']").first
+                picture.wait_for()
+                page.wait_for_function("image => image.complete", arg=picture.element_handle())
+                heights.append(picture.evaluate("image => image.naturalHeight"))
+            assert all(height > 100 for height in heights) == (number == promoted)
     assert page.errors == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from socketserver import ThreadingMixIn
 import sys
 import threading
@@ -17,15 +16,13 @@ from optuna_dashboard import wsgi
 from optuna_gamma.cli.drawing import drawn_sampler
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.files import artifacts_folder
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.dashboard import Publisher
-from optuna_gamma.staged.directory import RunDirectory
 
 
 _logger = optuna.logging.get_logger(f"optuna.{__name__}")
-
-ARTIFACTS_FOLDER = "artifacts"
 
 _PUBLISH_SECONDS = 60.0
 """How often a run that goes on is looked at again."""
@@ -57,7 +54,9 @@ def _run(out: str, storage: str | None, host: str, port: int) -> int:
         staged, None if options is None else options.objective, drawn_sampler(options)
     )
     publisher.publish()
-    app = wsgi(staged.studies[0]._storage, artifact_store=_artifact_store(out))
+    artifacts = artifacts_folder(out)
+    artifacts.mkdir(parents=True, exist_ok=True)  # visitors may add some
+    app = wsgi(staged.studies[0]._storage, artifact_store=FileSystemArtifactStore(artifacts))
     done = threading.Event()
     with make_server(host, port, app, _Server, _QuietHandler) as server:
         print(
@@ -82,9 +81,3 @@ def _keep_publishing(publisher: Publisher, done: threading.Event) -> None:
             publisher.publish()
         except Exception as error:  # the pages go on showing what there is
             _logger.warning(f"Notes and figures could not be brought up to date: {error!r}")
-
-
-def _artifact_store(out: str) -> FileSystemArtifactStore:
-    folder = Path(RunDirectory(out).local.path(ARTIFACTS_FOLDER))
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(folder)

@@ -9,6 +9,7 @@ from optuna_gamma.staged.checkpoint import temporary_name
 from optuna_gamma.staged.directory import RunDirectory
 
 
+ARTIFACTS_FOLDER = "artifacts"
 METRICS_FILE = "metrics.json"
 METRICS_SCHEMA_VERSION = 1
 
@@ -28,3 +29,12 @@ def write(path: Path, content: bytes) -> None:
         except FileNotFoundError:  # another worker has collected it already
             if not path.parent.is_dir():
                 raise
+
+
+def artifacts_folder(out: str) -> Path:
+    """Return where the pictures of a run's trials are.
+
+    Args:
+        out: The run's folder, or a URL: then they are in the local folder that goes with it.
+    """
+    return Path(RunDirectory(out).local.path(ARTIFACTS_FOLDER))

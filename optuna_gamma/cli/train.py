@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 import math
 import re
 import sys
@@ -12,15 +13,17 @@ from typing import Literal
 
 import numpy as np
 import optuna
+from optuna.artifacts import FileSystemArtifactStore
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 import torch
-from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.errors import INTERRUPTED
+from optuna_gamma.cli.files import artifacts_folder
 from optuna_gamma.cli.files import TEST_KEY
+from optuna_gamma.cli.live import live_table
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
@@ -37,6 +40,7 @@ from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.artifacts import drop_pictures
 from optuna_gamma.vision.settings import check_setting
 
 
@@ -73,19 +77,21 @@ def run(options: TrainOptions, joins: bool = False) -> int:
 
 
 def _run(options: TrainOptions, joins: bool) -> int:
-    task = create_task(options)
+    artifacts = artifacts_folder(str(options.out))
+    task = create_task(options, FileSystemArtifactStore(artifacts))
     staged = _open_study(options, task)
-    follower = _Follower(staged, task, options, writes_options=not joins)
-    follower.begin()
-    staged.optimize(
-        follower.objective,
-        n_stages=options.stages,
-        n_trials=options.trials,
-        callbacks=[follower],
-        show_progress_bar=sys.stderr.isatty() and not options.quiet,
-        enqueue=_grid(options) if options.sampler == "grid" else None,
-    )
-    follower.measure_promoted()
+    resolved = replace(options, epochs_per_stage=task.epochs_per_stage.plain)
+    with live_table(resolved) as console:
+        follower = _Follower(staged, task, options, console, writes_options=not joins)
+        follower.begin()
+        staged.optimize(
+            follower.objective,
+            n_stages=options.stages,
+            n_trials=options.trials,
+            callbacks=[follower],
+            enqueue=_grid(options) if options.sampler == "grid" else None,
+        )
+        follower.measure_promoted()
     if len(staged.schedule) < options.stages:
         print(
             f"Stopped with {len(staged.schedule)} of {options.stages} stages finished. The same "
@@ -108,8 +114,15 @@ def _run(options: TrainOptions, joins: bool) -> int:
     return DONE
 
 
-def create_task(options: TrainOptions) -> VisionTask:
-    """Load the data and make the task that the options describe."""
+def create_task(
+    options: TrainOptions, artifact_store: FileSystemArtifactStore | None = None
+) -> VisionTask:
+    """Load the data and make the task that the options describe.
+
+    Args:
+        options: The options.
+        artifact_store: Where pictures of the trials go; :obj:`None`: there are none.
+    """
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if not 0.0 < options.lr_min <= options.lr_max < math.inf:
@@ -137,6 +150,7 @@ def create_task(options: TrainOptions) -> VisionTask:
         class_weights=_class_weights(options.class_weights),
         averaging="tail" if options.averaging == "tail" else None,
         objective=options.objective,
+        artifact_store=artifact_store,
         device=options.device,
         **settings,
     )
@@ -265,12 +279,16 @@ class _Follower:
         staged: StagedStudy,
         task: VisionTask,
         options: TrainOptions,
+        console: Console,
         writes_options: bool,
     ) -> None:
         self._staged = staged
         self._task = task
         self._options = options
+        self._console = console
+        self._artifacts = artifacts_folder(str(options.out))
         self._n_measured = 0
+        self._n_dropped = 0
         self._must_write_options = writes_options
         self._estimated = False
 
@@ -295,6 +313,7 @@ class _Follower:
         if self._must_write_options:  # not before: only now it is sure that the run takes them
             write_options(self._task, self._options)
             self._must_write_options = False
+        self._artifacts.mkdir(exist_ok=True)
         started = time.perf_counter()
         value = self._task(trial, stage)
         seconds = round(time.perf_counter() - started, 3)
@@ -331,12 +350,10 @@ class _Follower:
             metrics = self._task.evaluate(self._staged.load_best(), "test")
             if len(self._staged.schedule) == len(schedule):  # else these were later weights
                 study.set_user_attr(TEST_KEY, metrics.scalars)
-        if sys.stderr.isatty():
-            self._tell(
-                f"Stage {record.number + 1}/{self._options.stages}: learning rate "
-                f"{record.params['lr']:.4g}, κ {record.user_attrs['kappa']:.1f}, validation "
-                f"accuracy {record.user_attrs['accuracy']:.2%}"
-            )
+        for record in schedule[self._n_dropped :]:
+            store = FileSystemArtifactStore(self._artifacts)
+            drop_pictures(store, self._staged.studies[record.number], record.trial_number)
+        self._n_dropped = len(schedule)
 
     def _remaining(self) -> list[int]:
         status = self._staged.status()
@@ -344,7 +361,7 @@ class _Follower:
 
     def _tell(self, line: str) -> None:
         if not self._options.quiet:
-            tqdm.write(line, file=sys.stderr)  # leaves the progress bar whole
+            self._console.print(line)
 
 
 def _total(options: TrainOptions, task: VisionTask) -> str:

@@ -10,9 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.ticker import PercentFormatter
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 _MAX_NUMBERED_CLASSES = 20
+
+_MISTAKES, _COLUMNS = 20, 5
+"""How many misclassified images are shown, and how many beside each other."""
 
 
 def confusion_picture(
@@ -51,6 +55,49 @@ def confusion_picture(
     axes.set_xlabel("answered")
     axes.set_ylabel("true")
     axes.set_title(title)
+    return figure
+
+
+def mistakes_picture(
+    images: Tensor, labels: Tensor, logits: Tensor, classes: Sequence[str], title: str = ""
+) -> Figure | None:
+    """Draw misclassified images, those first where the network was surest of its answer.
+
+    Args:
+        images: ``(n, channels, height, width)``, in any units: brightness runs from the smallest
+            number of those shown to the largest.
+        labels: True classes, ``(n,)``.
+        logits: The network's answers, ``(n, n_classes)``.
+        classes: Names of the classes.
+        title: Heading; how many there are of how many follows it.
+
+    Returns:
+        The figure, which belongs to no window; :obj:`None` if no image is misclassified.
+    """
+    shares, answers = logits.float().softmax(dim=1).max(dim=1)
+    wrong = (answers != labels).nonzero()[:, 0]
+    if len(wrong) == 0:
+        return None
+    shown = wrong[shares[wrong].argsort(descending=True, stable=True)][:_MISTAKES]
+    tiles = images[shown].float().cpu().permute(0, 2, 3, 1).numpy()  # (m, height, width, channels)
+    tiles = tiles if tiles.shape[3] == 3 else tiles.mean(axis=3, keepdims=True).repeat(3, axis=3)
+    tiles = (tiles - tiles.min()) / max(np.ptp(tiles), 1e-12)
+    height, width = tiles.shape[1:3]
+    down, right = round(1.4 * height), round(1.15 * width)  # from a tile to the next
+    n_rows = -(-len(tiles) // _COLUMNS)
+    mosaic = np.ones((n_rows * down, _COLUMNS * right, 3))
+    figure = Figure(figsize=(7.2, 0.3 + 7.2 * mosaic.shape[0] / mosaic.shape[1]))
+    axes = figure.add_axes((0.01, 0.0, 0.98, 1 - 0.3 / figure.get_figheight()))
+    places = zip(tiles, labels[shown], answers[shown], shares[shown], strict=True)
+    for k, (tile, label, answer, share) in enumerate(places):
+        top, left = k // _COLUMNS * down + down - height, k % _COLUMNS * right
+        mosaic[top : top + height, left : left + width] = tile
+        said = f"{classes[label]}\n→ {classes[answer]} ({share:.0%})"
+        axes.text(left - 0.5, top - 0.5 - 0.03 * height, said, fontsize=7.5, va="bottom")
+    axes.imshow(mosaic, interpolation="nearest")
+    axes.set_axis_off()
+    said = f"{title}{len(wrong):,} of {len(labels):,} misclassified: class → answer (share)"
+    figure.text(0.01, 1 - 0.08 / figure.get_figheight(), said, fontsize=11, va="top")
     return figure
 
 

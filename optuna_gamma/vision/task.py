@@ -16,10 +16,12 @@ import warnings
 import optuna
 import torch
 from torch import nn
+from torch import Tensor
 
 from optuna_gamma.objective import kappa
 from optuna_gamma.staged.claim import FAILURE_KEY
 from optuna_gamma.staged.per_stage import PerStage
+from optuna_gamma.vision.artifacts import attach_pictures
 from optuna_gamma.vision.augmentation import Augmentation
 from optuna_gamma.vision.averaging import Averaging
 from optuna_gamma.vision.averaging import TailAverage
@@ -43,6 +45,8 @@ from optuna_gamma.vision.trainer import train_epoch
 
 
 if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+
     from optuna_gamma.staged import Stage
 
 Objective = Literal["kappa", "accuracy", "loss"]
@@ -100,6 +104,8 @@ class VisionTask:
             weights as trained are scored.
         objective: The value of a trial on the validation images: ``"kappa"``, ``"accuracy"``
             (both to maximise) or ``"loss"`` (to minimise).
+        artifact_store: Where each trial's confusion matrix and misclassified validation images
+            go, as artifacts of the trial that optuna-dashboard shows. Default: none are drawn.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises:
@@ -139,6 +145,7 @@ class VisionTask:
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
         averaging: Averaging | None = "tail",
         objective: Objective = "kappa",
+        artifact_store: ArtifactStore | None = None,
         device: str = "auto",
     ) -> None:
         if not callable(space):
@@ -167,6 +174,7 @@ class VisionTask:
         self._optimizer = optimizer
         self._nesterov = nesterov
         self._averaging = averaging
+        self._artifact_store = artifact_store
         self._defaults: dict[str, Any] = {
             "momentum": momentum,
             "weight_decay": weight_decay,
@@ -294,7 +302,8 @@ class VisionTask:
                 scored = model
                 if average is not None:
                     scored = self._averaged(average, settings["batch_size"], stage.seed)
-                metrics = self._score(scored, "valid")
+                logits = self._predict(scored, "valid")
+                metrics = classification_metrics(logits, self._splits["valid"][1])
                 if not math.isfinite(train_loss + metrics.loss):
                     return _fail(trial, f"diverged in epoch {epoch} with {settings}")
                 scores = {
@@ -316,6 +325,8 @@ class VisionTask:
         if average is not None:
             state["averaged"] = scored.state_dict()
         stage.save(trial, state)
+        if self._artifact_store is not None:
+            attach_pictures(self._artifact_store, trial, self.data, logits.cpu())
         return scores[self.objective]
 
     def evaluate(self, state: Mapping[str, Any], split: Split = "test") -> ClassificationMetrics:
@@ -337,7 +348,7 @@ class VisionTask:
         with random_numbers(0, self.device):
             model = self._create_model()
         model.load_state_dict(state["averaged"] if "averaged" in state else state["model"])
-        return self._score(model, split)
+        return classification_metrics(self._predict(model, split), self._splits[split][1])
 
     def _create_model(self, dropout: float | None = None) -> nn.Module:
         create = self._model
@@ -406,9 +417,8 @@ class VisionTask:
             raise ValueError("`space` gave a momentum of 0, but `nesterov` needs one above 0.")
         return searched
 
-    def _score(self, model: nn.Module, split: Split) -> ClassificationMetrics:
-        images, labels = self._splits[split]
-        return classification_metrics(predict(model, images), labels)
+    def _predict(self, model: nn.Module, split: Split) -> Tensor:
+        return predict(model, self._splits[split][0])
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -1,0 +1,120 @@
+"""How far a run is, in words and as a table."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from optuna.trial import TrialState
+from rich import box
+from rich.table import Table
+
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.time_left import duration
+from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import seconds_per_epoch
+from optuna_gamma.staged import RunStatus
+from optuna_gamma.staged import StageStatus
+from optuna_gamma.staged.per_stage import PerStage
+
+
+def headline(status: RunStatus, n_stages: int, seconds: float | None) -> str:
+    """Say in a line how far a run is, and how long it will take if ``seconds`` are known."""
+    if n_stages == 0:
+        return f"{status.study_name}: no trial was begun yet"
+    text = f"{status.study_name}: {status.n_finished} of {n_stages} stages finished"
+    if status.n_finished == n_stages:
+        return text
+    if status.n_running:
+        text += f", {status.n_running} trial{'s' if status.n_running > 1 else ''} running"
+    if seconds is not None:
+        text += f", about {duration(seconds)} left"
+    return text
+
+
+def stages_table(
+    status: RunStatus, n_stages: int, options: TrainOptions | None, n_shown: int | None = None
+) -> Table:
+    """Return a line a stage: its trials, and the best one.
+
+    Args:
+        status: How far the run is.
+        n_stages: How many stages it is to have.
+        options: Its options, if they are known: then a trial that runs alone shows its epochs.
+        n_shown: How many stages to show, the last ones; all by default.
+    """
+    bests = [stage.best for stage in status.stages if stage.best is not None]
+    params = dict.fromkeys(name for best in bests for name in best.params)
+    shown = [name for name in ("accuracy",) if any(name in b.user_attrs for b in bests)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in (
+        "\nStage",
+        "\nTrials",
+        "Best\ntrial",
+        "Best\nvalue",
+        *("Valid.\nacc." for _ in shown),
+        *(f"\n{name}" for name in params),
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for stage in status.stages[-(n_shown or len(status.stages)) :]:
+        best = stage.best
+        cells = ["–"] * (2 + len(shown) + len(params))
+        if best is not None:
+            accuracies = [best.user_attrs.get(name, math.nan) for name in shown]
+            cells = [
+                str(best.number),
+                f"{best.value:.6g}",
+                *(f"{accuracy:.2%}" for accuracy in accuracies),
+                *(_short(best.params.get(name, "–")) for name in params),
+            ]
+        table.add_row(
+            f"{stage.number + 1}/{n_stages}",
+            f"{stage.n_finished}/{stage.n_trials}",
+            *cells,
+            _remark(stage, options),
+        )
+    return table
+
+
+def _remark(stage: StageStatus, options: TrainOptions | None) -> str:
+    if stage.is_finished:
+        parts = ["promoted"]
+    else:
+        parts = []
+        if stage.n_running:
+            parts = [f"{stage.n_running} running{_epochs(stage, options)}"]
+        if stage.n_abandoned:
+            parts.append(f"{stage.n_abandoned} interrupted")
+    for state, name in ((TrialState.FAIL, "failed"), (TrialState.PRUNED, "pruned")):
+        if n := stage.count(state):
+            parts.append(f"{n} {name}")
+    return ", ".join(parts)
+
+
+def _epochs(stage: StageStatus, options: TrainOptions | None) -> str:
+    running = [trial for trial in stage.trials if trial.state == TrialState.RUNNING]
+    if len(running) != 1 or options is None or options.epochs_per_stage is None:
+        return ""
+    of = PerStage.of("epochs_per_stage", options.epochs_per_stage)[stage.number]
+    return f", {len(running[0].intermediate_values)} of {of} epochs"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def seconds_left(status: RunStatus, options: TrainOptions | None) -> float | None:
+    """Estimate when those who work on a run now will have finished it; one, if nobody does."""
+    per_epoch = seconds_per_epoch(status)
+    if options is None or options.epochs_per_stage is None or per_epoch is None:
+        return None
+    epochs = PerStage.of("epochs_per_stage", options.epochs_per_stage)
+    begun = sum(
+        len(trial.intermediate_values)
+        for stage in status.stages
+        for trial in stage.trials
+        if trial.state == TrialState.RUNNING
+    )
+    remaining = sum(remaining_epochs(status, options, epochs)) - begun
+    return per_epoch * max(remaining, 0) / max(status.n_running, 1)

@@ -1,0 +1,110 @@
+"""Pictures of what trials have learned, as Optuna's artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+import optuna
+from optuna.artifacts import get_all_artifact_meta
+from optuna.artifacts import upload_artifact
+from optuna.artifacts.exceptions import ArtifactNotFound
+from PIL import Image
+from PIL import ImageDraw
+from torch import Tensor
+
+from optuna_gamma.vision.data import Dataset
+from optuna_gamma.vision.metrics import classification_metrics
+from optuna_gamma.vision.pictures import confusion_picture
+from optuna_gamma.vision.pictures import mistakes_picture
+
+
+if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+
+_logger = optuna.logging.get_logger(f"optuna.{__name__}")
+
+CONFUSION_FILE = "confusion-matrix.png"
+MISTAKES_FILE = "misclassified.png"
+
+_DPI = 100
+
+
+def attach_pictures(
+    store: ArtifactStore, trial: optuna.Trial, data: Dataset, logits: Tensor
+) -> None:
+    """Make a confusion matrix and misclassified images artifacts of a trial that is running.
+
+    A trial that was taken over from a dead worker may have them: then they are replaced. Where
+    they cannot be written, as on a full disk, a warning says so: the training goes on.
+
+    Args:
+        store: Where they are written.
+        trial: The trial.
+        data: The images.
+        logits: The answers to the validation images, ``(n, n_classes)``.
+    """
+    images, labels = data.valid
+    metrics = classification_metrics(logits, labels)
+    title = f"{metrics.accuracy:.2%} of {len(labels):,} validation images right"
+    figures = {CONFUSION_FILE: confusion_picture(metrics.confusion, data.classes, title)}
+    mistakes = mistakes_picture(images, labels, logits, data.classes, "Validation images: ")
+    if mistakes is not None:
+        figures[MISTAKES_FILE] = mistakes
+    try:
+        _attach(store, trial, figures)
+    except OSError as error:
+        _logger.warning(f"The pictures of trial {trial.number} cannot be written: {error}")
+
+
+def _attach(store: ArtifactStore, trial: optuna.Trial, figures: Mapping[str, Figure]) -> None:
+    known = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(trial)}
+    with TemporaryDirectory() as folder:
+        for name, figure in figures.items():
+            path = Path(folder) / name
+            figure.savefig(path, dpi=_DPI)
+            if name in known:
+                with path.open("rb") as file:
+                    store.write(known[name], file)
+            else:
+                upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+
+
+def drop_pictures(store: ArtifactStore, study: optuna.Study, promoted: int) -> None:
+    """Delete the pictures of the trials that were not promoted, of a stage that is over.
+
+    Optuna lists an artifact for ever. What is left of each is a line that says why there is no
+    more to see.
+
+    Args:
+        store: Where the pictures are.
+        study: The study of the stage.
+        promoted: Number of the trial that was promoted.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        if trial.number != promoted:
+            for artifact in get_all_artifact_meta(trial, storage=study._storage):
+                if _read(store, artifact.artifact_id) != _dropped():
+                    store.write(artifact.artifact_id, io.BytesIO(_dropped()))
+
+
+def _read(store: ArtifactStore, artifact_id: str) -> bytes | None:
+    try:
+        with store.open_reader(artifact_id) as reader:
+            return reader.read()
+    except ArtifactNotFound:  # its writer was killed
+        return None
+
+
+@cache
+def _dropped() -> bytes:
+    picture = Image.new("L", (340, 24), "white")
+    ImageDraw.Draw(picture).text((8, 6), "Not promoted: its pictures are not kept.", fill="black")
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
