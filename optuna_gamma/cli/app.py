@@ -54,20 +54,8 @@ def optuna_gamma(
     """Staged training: the learning rate of each stage found by Bayesian optimisation."""
 
 
-_EXAMPLES = """
-Examples:
-
-- `optuna-gamma train --dataset digits --out runs/demo`
-
-- `optuna-gamma train --dataset mnist --stages 10 --trials 12 --epochs-per-stage 1`
-
-- `optuna-gamma train --dataset mnist --sampler gp --seed 1`
-
-- `optuna-gamma train --config runs/demo/config.toml --seed 1 --out runs/again`
-
-- `optuna-gamma train --dataset cifar10 --model keras-cifar --augment flip,crop
-  --momentum 0.5:0.99 --batch-size 32:256`
-"""
+def _examples(*commands: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"- `optuna-gamma {command}`" for command in commands)
 
 
 def _setting(name: str, text: str) -> Setting:
@@ -93,7 +81,16 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-@app.command(epilog=_EXAMPLES)
+@app.command(
+    epilog=_examples(
+        "train --dataset digits --out runs/demo",
+        "train --dataset mnist --stages 10 --trials 12 --epochs-per-stage 1",
+        "train --dataset mnist --sampler gp --seed 1",
+        "train --config runs/demo/config.toml --seed 1 --out runs/again",
+        "train --dataset cifar10 --model keras-cifar --augment flip,crop --momentum 0.5:0.99 "
+        "--batch-size 32:256",
+    )
+)
 def train(
     dataset: Annotated[
         str,
@@ -362,6 +359,10 @@ _Folder = Annotated[
     str | None,
     typer.Argument(metavar="DIR", help="Folder of the run, or a URL such as s3://bucket/run."),
 ]
+_LocalFolder = Annotated[
+    str | None,
+    typer.Argument(metavar="DIR", help="Folder of the run, as `train` has made it."),
+]
 _Out = Annotated[str | None, typer.Option("--out", help="The same, as `train` has it.")]
 _Data = Annotated[
     Path | None, typer.Option(help="Folder of downloaded data sets. Default: the run's.")
@@ -372,6 +373,7 @@ _Device = Annotated[
 _Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print errors and the final table only.")
 ]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def _folder(folder: str | None, out: str | None) -> str:
@@ -393,9 +395,9 @@ def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
     return typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=_examples("worker runs/mnist", "worker /shared/runs/mnist --device cuda:1"))
 def worker(
-    folder: _Folder = None,
+    folder: _LocalFolder = None,
     out: _Out = None,
     storage: Annotated[
         str | None, typer.Option(help="Database URL. Default: the run's, if it has no password.")
@@ -426,12 +428,17 @@ _StorageOfRun = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "status runs/mnist",
+        "status s3://bucket/mine --storage postgresql+psycopg://host/runs --json",
+    )
+)
 def status(
     folder: _Folder = None,
     out: _Out = None,
     storage: _StorageOfRun = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: _Json = False,
 ) -> None:
     """Print how far a run is, while others work on it or not: stages, trials, the best ones.
 
@@ -442,7 +449,13 @@ def status(
     raise typer.Exit(run(_folder(folder, out), storage, as_json))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "export runs/mnist --to schedule.csv",
+        "export runs/mnist --what trials --format json",
+        "export runs/mnist --what weights --to mnist.pt",
+    )
+)
 def export(
     folder: _Folder = None,
     out: _Out = None,
@@ -468,7 +481,7 @@ def export(
     raise typer.Exit(run(_folder(folder, out), storage, what, format, to))
 
 
-@app.command()
+@app.command(epilog=_examples("report runs/mnist", "report runs/mnist --to mnist.html"))
 def report(
     folder: _Folder = None,
     out: _Out = None,
@@ -494,14 +507,15 @@ def report(
     raise typer.Exit(run(_folder(folder, out), storage, to))
 
 
-@app.command()
+@app.command(epilog=_examples("replay runs/mnist", "replay runs/mnist --seeds 10 --json"))
 def replay(
-    folder: _Folder = None,
+    folder: _LocalFolder = None,
     out: _Out = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train with.")] = 5,
     data: _Data = None,
     device: _Device = None,
     quiet: _Quiet = False,
+    as_json: _Json = False,
 ) -> None:
     """Train from scratch with a run's learned schedule, over several seeds.
 
@@ -513,10 +527,10 @@ def replay(
         from optuna_gamma.cli.replay import run
     except ModuleNotFoundError as error:
         raise _missing("replay", error) from error
-    raise typer.Exit(run(Path(_folder(folder, out)), seeds, data, device, quiet))
+    raise typer.Exit(run(Path(_folder(folder, out)), seeds, data, device, quiet, as_json))
 
 
-@app.command()
+@app.command(epilog=_examples("dashboard runs/mnist", "dashboard runs/mnist --port 0"))
 def dashboard(
     folder: _Folder = None,
     out: _Out = None,
@@ -545,7 +559,7 @@ def dashboard(
     raise typer.Exit(run(_folder(folder, out), storage, host, port))
 
 
-@app.command()
+@app.command(epilog=_examples("clean runs/mnist --dry-run"))
 def clean(
     folder: _Folder = None,
     out: _Out = None,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+import json
 import math
 from pathlib import Path
 import statistics
+import sys
 from typing import TypeVar
 
 from rich import box
@@ -30,16 +32,20 @@ _T = TypeVar("_T")
 _METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 
 
-def run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:
+def run(
+    out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool, as_json: bool
+) -> int:
     """Train from scratch with the schedule of the run in a folder, once a seed.
 
     Returns:
         The exit code.
     """
-    return exit_code(lambda: _run(out, n_seeds, data, device, quiet))
+    return exit_code(lambda: _run(out, n_seeds, data, device, quiet, as_json))
 
 
-def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool) -> int:
+def _run(
+    out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool, as_json: bool
+) -> int:
     options = TrainOptions.read(out)
     schedule = _read(out / SCHEDULE_FILE, StagedSchedule.from_json)
     metrics = _read(out / METRICS_FILE, lambda text: unseal(text, METRICS_SCHEMA_VERSION))
@@ -48,22 +54,38 @@ def _run(out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: 
         replace(options, data=data or options.data, device=device or options.device)
     )
 
+    # The run's own seed is the one that the schedule was chosen with.
+    seeds = range(options.seed + 1, options.seed + 1 + n_seeds)
+    rows: dict[int, dict[str, float]] = {}
+    console = Console(stderr=True, highlight=False, quiet=quiet or not sys.stderr.isatty())
+    for seed in seeds:
+        with console.status(f"Training with seed {seed}, {len(rows) + 1} of {n_seeds}"):
+            state = schedule.replay(task, seed=seed).state
+            rows[seed] = task.evaluate(state, "test").scalars
+    if as_json:
+        content = {
+            "seeds": [{"seed": seed, "test": row} for seed, row in rows.items()],
+            "run": {"seed": options.seed, "test": {name: own[name] for name in _METRICS}},
+        }
+        print(json.dumps(content, indent=2))
+    else:
+        Console(highlight=False).print(_table(rows, own, quiet))
+    return DONE
+
+
+def _table(rows: dict[int, dict[str, float]], own: dict[str, float], quiet: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Seed", justify="right")
     for name in _METRICS:
         table.add_column(f"Test {name}", justify="right")
-    rows: list[dict[str, float]] = []
-    # The run's own seed is the one that the schedule was chosen with.
-    for seed in range(options.seed + 1, options.seed + 1 + n_seeds):
-        state = schedule.replay(task, seed=seed).state
-        rows.append(task.evaluate(state, "test").scalars)
-        if not quiet:
-            table.add_row(str(seed), *(f"{rows[-1][name]:.4f}" for name in _METRICS))
-    table.add_row("mean", *(_mean([row[name] for row in rows]) for name in _METRICS))
+    if not quiet:
+        for seed, row in rows.items():
+            table.add_row(str(seed), *(f"{row[name]:.4f}" for name in _METRICS))
+    of_all = ([row[name] for row in rows.values()] for name in _METRICS)
+    table.add_row("mean", *map(_mean, of_all))
     table.add_row("the run", *(f"{own[name]:.4f}" for name in _METRICS))
     table.caption = "± 95 % confidence interval of the mean (Student's t)"
-    Console(highlight=False).print(table)
-    return DONE
+    return table
 
 
 def _read(path: Path, parse: Callable[[bytes], _T]) -> _T:

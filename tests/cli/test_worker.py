@@ -121,4 +121,10 @@ def test_replay_shows_mean_and_interval_beside_the_run(tmp_path: Path) -> None:
     accuracies = [float(rows[str(seed)][1]) for seed in (1, 2, 3)]
     assert float(rows["mean"][1]) == pytest.approx(sum(accuracies) / 3, abs=1e-4)
     assert rows["mean"][2] == "±"
+    as_json = CliRunner().invoke(app, ["replay", str(out), "--seeds", "2", "--json"])
+    content = json.loads(as_json.stdout)
+    assert content["run"]["seed"] == 0
+    assert content["run"]["test"]["accuracy"] == own["accuracy"]
+    assert [row["seed"] for row in content["seeds"]] == [1, 2]
+    assert [round(row["test"]["accuracy"], 4) for row in content["seeds"]] == accuracies[:2]
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
