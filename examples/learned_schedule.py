@@ -56,9 +56,7 @@ def learn(directory: str) -> None:
         batch_size=BATCH_SIZE,
         weight_decay=0.0,
     )
-    staged = create_staged_study(
-        study_name="digits", directory=directory, fingerprint=task.fingerprint
-    )
+    staged = create_staged_study(study_name="digits", directory=directory)
     staged.optimize(task, n_stages=4, n_trials=5)
 
 

@@ -77,14 +77,17 @@ def create_arguments(**options: Any) -> TrainingArguments:
     )
 
 
-def create_trainer(*args: Any, **options: Any) -> Trainer:
-    trainer = Trainer(*args, compute_metrics=compute_metrics, **options)
+def create_trainer(
+    model: ViTForImageClassification, arguments: TrainingArguments, **options: Any
+) -> Trainer:
+    trainer = Trainer(model, arguments, compute_metrics=compute_metrics, **options)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    return {"accuracy": np.mean(prediction.predictions.argmax(1) == prediction.label_ids)}
+    right = prediction.predictions.argmax(1) == prediction.label_ids
+    return {"accuracy": float(np.mean(right))}
 
 
 def objective(trial: optuna.Trial, stage: Stage) -> float:

@@ -54,7 +54,7 @@ class Classifier(L.LightningModule):
         optimizer = torch.optim.SGD(self.parameters(), lr=self.lr, momentum=0.9)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
-            for group in optimizer.param_groups:
+            for group in optimizer.param_groups:  # after loading, which brings back the old rate
                 group["lr"] = self.lr
         return optimizer
 
