@@ -1,6 +1,6 @@
 """GammaBOSampler in an ordinary Optuna study: tune a support vector machine on real images.
 
-Run it with ``python examples/sampler.py``; it needs scikit-learn.
+Run it with ``python examples/sampler.py``. It needs scikit-learn: ``pip install scikit-learn``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ best κ is then trained on with its rate. Scored, and kept, is the mean of the w
 second half of a stage, so that no rate is punished for its noise. Interrupt it and run it again:
 it resumes.
 
-Run it with ``python examples/staged_pytorch.py [DIRECTORY]``; it needs PyTorch and scikit-learn.
+Run it with ``python examples/staged_pytorch.py [DIRECTORY]``. It needs PyTorch and scikit-learn:
+``pip install torch scikit-learn``.
 """
 
 from __future__ import annotations
