@@ -12,9 +12,11 @@ import griffe
 _CODE = re.compile(r":(?:class|meth|func|data|obj|mod|attr|exc):`(~?)([^`]+)`")
 _MATH = re.compile(r":math:`([^`]+)`")
 _BLOCK = re.compile(
-    r"^(?P<indent> *)\.\. (?P<name>math|note|code-block)::(?P<language>[^\n]*)\n(?P<body>(?:(?P=indent) +\S.*\n|\s*\n)+)",
+    r"^(?P<indent> *)\.\. (?P<name>math|note|code-block)::(?P<language>[^\n]*)\n"
+    r"(?P<body>(?:(?P=indent) +\S.*\n|\s*\n)+)",
     re.MULTILINE,
 )
+_EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 
 
 class SphinxRoles(griffe.Extension):
@@ -27,7 +29,8 @@ class SphinxRoles(griffe.Extension):
 
 
 def to_markdown(text: str) -> str:
-    """Translate roles, formulas and notes."""
+    """Translate roles, formulas, notes and code."""
+    text = _EXAMPLE.sub(r"\1Examples:", text)  # as griffe calls the section
     text = _BLOCK.sub(_block, text + "\n").removesuffix("\n")
     text = _MATH.sub(r"\\(\1\\)", text)
     return re.sub(r"``([^`]+)``", r"`\1`", _CODE.sub(_reference, text))

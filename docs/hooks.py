@@ -41,4 +41,5 @@ def _to_mathml(formula: re.Match[str]) -> str:
     display = "block" if formula["kind"] == "[" else "inline"
     mathml = convert(html_.unescape(formula["tex"]).strip(), display=display)
     mathml = mathml.replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")  # a relation
+    mathml = mathml.replace("<mi>ln</mi>", '<mi>ln</mi><mspace width="0.17em"/>')
     return f'<{formula["tag"]} class="formula">{mathml}</{formula["tag"]}>'

@@ -28,8 +28,8 @@ from optuna_gamma.space import Space
 
 matplotlib.use("svg")
 
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 
 GREY, BLUE, ORANGE = "#808080", "#3b82d0", "#e0702b"
@@ -99,7 +99,9 @@ def precision() -> Figure:
     tau = np.linspace(1e-3, 5.0, 400)
     left.set(title="belief about the precision τ", xlabel="τ", yticks=[])
     prior = GammaPrior()
-    left.plot(tau, stats.gamma.pdf(tau, prior.shape, scale=1 / prior.b0), color=GREY, label="prior")
+    left.plot(
+        tau, stats.gamma.pdf(tau, prior.shape, scale=1 / prior.b0), color=GREY, label="prior"
+    )
     for n, colour in ((4, ORANGE), (12, BLUE)):
         p = fitted(n)[0]
         density = stats.gamma.pdf(tau, p.a_n, scale=1.0 / p.b_n)
