@@ -13,6 +13,10 @@ import optuna
 import pytest
 
 
+collect_ignore = ["prologues"]
+"""What tests of the documentation run before its code; nothing of it is a test."""
+
+
 def mixed_objective(trial: optuna.Trial) -> float:
     x = trial.suggest_float("x", -5, 5)
     lr = trial.suggest_float("lr", 1e-5, 1, log=True)

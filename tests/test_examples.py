@@ -14,6 +14,13 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples"
 
 
+def code(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+PAGES = [p for p in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if code(p)]
+
+
 def run(*command: str, cwd: Path, **environment: str) -> str:
     result = subprocess.run(
         [sys.executable, *command],
@@ -141,17 +148,15 @@ def test_an_example_says_what_it_needs_and_is_in_the_documentation(path: Path) -
     assert f'--8<-- "examples/{path.name}"' in page
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        "docs/guides/images.md",
-        "docs/guides/long-runs.md",
-        "docs/guides/own-training.md",
-        "docs/guides/reading-a-run.md",
-    ],
-)
-def test_code_in_the_documentation_runs(name: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
-    assert len(blocks) >= 3
-    run("-c", "\n".join(blocks), cwd=tmp_path)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_in_the_documentation_runs(path: Path, tmp_path: Path) -> None:
+    """All blocks of a page in one process, after what the page takes for granted, if anything."""
+    prologue = ROOT / "tests" / "prologues" / f"{path.stem}.py"
+    blocks = [prologue.read_text(encoding="utf-8")] if prologue.exists() else []
+    run("-c", "\n".join([*blocks, *code(path)]), cwd=tmp_path)
+
+
+def test_code_is_found_everywhere() -> None:
+    assert len(PAGES) >= 12
+    prologues = {path.stem for path in (ROOT / "tests" / "prologues").glob("*.py")}
+    assert prologues <= {path.stem for path in PAGES}
