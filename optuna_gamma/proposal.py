@@ -113,7 +113,7 @@ class Proposer:
         self, cube: Cube, seen: Observations, models: Models, rng: np.random.Generator
     ) -> Array:
         """Return the next point, (d,), of fitted models."""
-        anchors, acquisition = models.acquisition(self, seen, rng)
+        anchors, acquisition = models.acquisition(self, cube, seen, rng)
         effort = _QUICK if len(seen.values) < _FEW else _USUAL
         if models.slacks:
             effort = _THOROUGH
@@ -193,13 +193,14 @@ class Models:
         return Models(objectives, slacks, fits)
 
     def acquisition(
-        self, proposer: Proposer, seen: Observations, rng: np.random.Generator
+        self, proposer: Proposer, cube: Cube, seen: Observations, rng: np.random.Generator
     ) -> tuple[Array, Maximand]:
         """Return points worth searching around, (a, d), and what is to be maximised."""
         if len(self.objectives) == 1 and not self.slacks:
             process = self.objectives[0]
             known = process.X[np.argsort(-process.location, kind="stable")]
-            return fill_in(known[:_ANCHORS], known), self._improvement(proposer, seen)
+            to_beat = _best_beside(cube, process)
+            return fill_in(known[:_ANCHORS], known), self._improvement(proposer, seen, to_beat)
 
         points = np.concatenate([seen.X[seen.is_complete], seen.pending])
         is_feasible = self._is_feasible(seen, points)
@@ -248,6 +249,22 @@ class Models:
             predicted = slack.posterior(points).location >= 0.0
             is_feasible &= np.where(np.isnan(values), predicted, values <= 0.0)
         return is_feasible
+
+
+def _best_beside(cube: Cube, process: Process | Target) -> float | None:
+    """Return what is to be improved on beside coordinates that are given.
+
+    That is the largest value expected at a known point moved to them: a better one elsewhere is
+    out of reach. :obj:`None` if none are given, or not all points have all coordinates.
+    """
+    given = {
+        j: grid[0] for j, grid in enumerate(cube.grids) if grid is not None and len(grid) == 1
+    }
+    if not given or np.isnan(process.X).any():
+        return None
+    X = process.X.copy()
+    X[:, list(given)] = list(given.values())
+    return float(process.posterior(X).location.max())
 
 
 def _pend(process: Process | Target, seen: Observations) -> Process | Target:

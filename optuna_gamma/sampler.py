@@ -28,6 +28,7 @@ from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
 from optuna_gamma.history import Column
+from optuna_gamma.history import History
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.pending import share
@@ -202,7 +203,10 @@ class GammaBOSampler(BaseSampler):
         self._check(study)
         if search_space:
             trials = study._get_trials(deepcopy=False, use_cache=True)
-            space = history(study, trials).space(trials, search_space)
+            kept = history(study, trials)
+            if self._is_reduced(kept, study, trials, search_space):
+                return {}
+            space = kept.space(trials, search_space)
         else:
             space = self._source.space()
         if not space.distributions:
@@ -211,10 +215,8 @@ class GammaBOSampler(BaseSampler):
         is_second = trial.number == 1 and source is not None
         if is_second and not search_space:
             return {}
-        allowed = {}
-        if space.optional:
-            fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            allowed = {name: [value] for name, value in fixed.items()}
+        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        allowed = {name: [value] for name, value in fixed.items() if name in space.distributions}
 
         def look() -> Observations:
             trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -235,7 +237,11 @@ class GammaBOSampler(BaseSampler):
             trial.number,
         )
         is_finite = math.isfinite(space.cube.size)
-        if is_finite and not space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
+        if (
+            is_finite
+            and not allowed
+            and not space.cube.none_of(self._proposer.taken(seen))(x[None]).all()
+        ):
             self._say_exhausted(study)
         params = space.decode(x)
         if search_space:
@@ -392,6 +398,23 @@ class GammaBOSampler(BaseSampler):
             # Of a range that was merged, values may differ in their last digit.
             params[name] = min(max(params[name], distribution.low), distribution.high)
         return params
+
+    def _is_reduced(
+        self,
+        kept: History,
+        study: Study,
+        trials: Sequence[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
+    ) -> bool:
+        """Tell whether others will give some parameters, as PartialFixedSampler does.
+
+        Which values is known only when they are asked for: so the rest is proposed then, one by
+        one and given those.
+        """
+        if without_single(kept.search_space(study, trials)).keys() <= search_space.keys():
+            return False
+        n_complete = sum(trial.state == TrialState.COMPLETE for trial in trials)
+        return n_complete >= self._proposer.n_startup_trials
 
     def _say_exhausted(self, study: Study) -> None:
         """Warn, once a study, that points are proposed again, unless that was allowed."""

@@ -78,6 +78,6 @@ def look(
         params, column = None, seen.objective(0)
         if number is None:
             params = space.decode(proposer.choose(cube, seen, models, rng))
-        _, acquisition = models.acquisition(proposer, seen, rng)
+        _, acquisition = models.acquisition(proposer, cube, seen, rng)
     column = column[known(column, models.fits[""])]
     return View(space, column, models.objectives[0], acquisition, params)

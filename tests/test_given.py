@@ -1,0 +1,90 @@
+"""Parameters that others give: enqueued ones, and those of ``PartialFixedSampler``."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import PartialFixedSampler
+import pytest
+
+from optuna_gamma import GammaBOSampler
+
+
+BEST = {"a": 2.0, "b": -3.0}
+
+
+def objective(trial: optuna.Trial) -> float:
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    return (trial.suggest_float("x", -5, 5) - BEST[kind]) ** 2 + (20 if kind == "b" else 0)
+
+
+def two(trial: optuna.Trial) -> tuple[float, float]:
+    return objective(trial), trial.params["x"]
+
+
+def fixed(kind: str) -> PartialFixedSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return PartialFixedSampler({"kind": kind}, GammaBOSampler(seed=0))
+
+
+def run(n_trials: int = 15) -> optuna.Study:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+def test_what_is_enqueued_decides_the_rest(kind: str) -> None:
+    study = run()
+    for _ in range(6):
+        study.enqueue_trial({"kind": kind})
+    study.optimize(objective, n_trials=6)
+    asked = study.trials[15:]
+    assert {trial.params["kind"] for trial in asked} == {kind}
+    # The best of the other kind is far better or far worse: neither hides what can be improved.
+    assert min(abs(trial.params["x"] - BEST[kind]) for trial in asked) < 0.2
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+def test_what_is_fixed_decides_the_rest(kind: str) -> None:
+    study = run()
+    study.sampler = fixed(kind)
+    study.optimize(objective, n_trials=6)
+    asked = study.trials[15:]
+    assert {trial.params["kind"] for trial in asked} == {kind}
+    assert min(abs(trial.params["x"] - BEST[kind]) for trial in asked) < 0.2
+
+
+def test_what_is_fixed_from_the_beginning() -> None:
+    study = optuna.create_study(sampler=fixed("b"))
+    study.optimize(objective, n_trials=15)
+    assert study.best_value < 20.1
+
+
+def test_several_objectives() -> None:
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=GammaBOSampler(seed=0))
+    study.optimize(two, n_trials=8)
+    study.enqueue_trial({"kind": "b"})
+    study.optimize(two, n_trials=1)
+    study.sampler = fixed("b")
+    study.optimize(two, n_trials=2)
+    assert [trial.params["kind"] for trial in study.trials[8:]] == ["b"] * 3
+
+
+def test_a_finite_space_is_not_exhausted_because_a_row_of_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def cells(trial: optuna.Trial) -> float:
+        return trial.suggest_int("i", 0, 3) + trial.suggest_int("j", 0, 3)
+
+    optuna.logging.enable_propagation()
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    for _ in range(9):
+        study.enqueue_trial({"i": 1})
+    study.optimize(cells, n_trials=9)
+    optuna.logging.disable_propagation()
+    assert {trial.params["j"] for trial in study.trials} == {0, 1, 2, 3}
+    assert "All points" not in caplog.text
