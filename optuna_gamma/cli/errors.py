@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 import sys
 
 import optuna
@@ -22,6 +23,9 @@ def exit_code(command: Callable[[], int]) -> int:
     try:
         with explaining():
             return command()
+    except BrokenPipeError:  # who reads the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except _OF_INPUT as error:
         return say(error, BAD_INPUT)
     except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:

@@ -24,7 +24,10 @@ def open_run(out: str, storage: str | None) -> StagedStudy:
     """
     identity = RunIdentity.read(RunDirectory(out))
     if identity is None:
-        raise ValueError(f"`out` {out} holds no run.")
+        raise ValueError(
+            f"{out} holds no run: give the folder that `optuna-gamma train` or "
+            "`create_staged_study` was given."
+        )
     if storage is None and not identity.journal:
         storage = recorded_storage(read_options(out))
         if storage is None:

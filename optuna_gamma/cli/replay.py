@@ -74,17 +74,20 @@ def _run(
 
 
 def _table(rows: dict[int, dict[str, float]], own: dict[str, float], quiet: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Seed", justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("\nSeed", justify="right")
     for name in _METRICS:
-        table.add_column(f"Test {name}", justify="right")
+        table.add_column(f"Test\n{name}", justify="right", no_wrap=True)
     if not quiet:
         for seed, row in rows.items():
             table.add_row(str(seed), *(f"{row[name]:.4f}" for name in _METRICS))
-    of_all = ([row[name] for row in rows.values()] for name in _METRICS)
-    table.add_row("mean", *map(_mean, of_all))
+    of_all = [[row[name] for row in rows.values()] for name in _METRICS]
+    table.add_row("mean", *(f"{statistics.fmean(values):.4f}" for values in of_all))
+    if len(rows) > 1:
+        table.add_row("±", *(f"{_margin(values):.4f}" for values in of_all))
     table.add_row("the run", *(f"{own[name]:.4f}" for name in _METRICS))
-    table.caption = "± 95 % confidence interval of the mean (Student's t)"
+    if len(rows) > 1:
+        table.caption = "±: 95 % confidence interval of the mean (Student's t)"
     return table
 
 
@@ -95,9 +98,7 @@ def _read(path: Path, parse: Callable[[bytes], _T]) -> _T:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _mean(values: list[float]) -> str:
-    mean = f"{statistics.fmean(values):.4f}"
-    if len(values) == 1:
-        return mean
+def _margin(values: list[float]) -> float:
+    """Return half the width of the 95 % confidence interval of the mean."""
     error = statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean} ± {stats.t.ppf(0.975, len(values) - 1) * error:.4f}"
+    return float(stats.t.ppf(0.975, len(values) - 1)) * error

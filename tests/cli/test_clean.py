@@ -42,7 +42,7 @@ def test_clean(tmp_path: Path, url: str | None) -> None:
 def test_bad_input_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["clean", "--out", str(tmp_path)])
     assert result.exit_code == 2
-    assert f"--out {tmp_path} holds no run." in result.stderr
+    assert f"{tmp_path} holds no run" in result.stderr
     (tmp_path / "run.json").write_text("{}")
     result = CliRunner().invoke(app, ["clean", "--out", str(tmp_path)])
     assert result.exit_code == 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 import json
 from pathlib import Path
 import signal
+import statistics
 from typing import Any
 
 import pytest
@@ -120,7 +121,8 @@ def test_replay_shows_mean_and_interval_beside_the_run(tmp_path: Path) -> None:
     assert rows["the"][2] == f"{own['accuracy']:.4f}"
     accuracies = [float(rows[str(seed)][1]) for seed in (1, 2, 3)]
     assert float(rows["mean"][1]) == pytest.approx(sum(accuracies) / 3, abs=1e-4)
-    assert rows["mean"][2] == "±"
+    half_width = statistics.stdev(accuracies) / 3**0.5 * 4.302653  # Student's t, 2 degrees
+    assert float(rows["±"][1]) == pytest.approx(half_width, abs=2e-4)
     as_json = CliRunner().invoke(app, ["replay", str(out), "--seeds", "2", "--json"])
     content = json.loads(as_json.stdout)
     assert content["run"]["seed"] == 0
