@@ -66,6 +66,16 @@ def test_related_trials_help_from_the_first_trial_on(target: Bowl) -> None:
         assert target.best(run(target, 8, source, seed)) < 0.003
 
 
+def test_trials_that_were_written_down_tell_as_much_as_a_study() -> None:
+    source = trials_of(Bowl(0.33))
+    written = [
+        optuna.create_trial(params=t.params, distributions=t.distributions, value=t.value)
+        for t in source
+    ]
+    runs = [[t.params for t in run(Bowl(), 6, trials).trials] for trials in (source, written)]
+    assert runs[0] == runs[1]
+
+
 def test_misleading_trials_are_not_believed_for_long() -> None:
     source = trials_of(lambda trial: -Bowl()(trial))
     found = [Bowl().best(run(Bowl(), 12, source, seed)) for seed in range(5)]
