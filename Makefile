@@ -55,6 +55,7 @@ smoke: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks staged --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks thesis --table all --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks training --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks transfer --preset smoke --out build/benchmarks
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

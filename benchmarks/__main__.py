@@ -242,6 +242,21 @@ def training(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> N
 
 
 @app.command()
+def transfer(
+    preset: PresetOption = Preset.smoke,
+    purpose: Annotated[
+        Purpose,
+        typer.Option(help="choose and final: other tables, other functions, other seeds."),
+    ] = Purpose.final,
+    jobs: JobsOption = 2,
+    report_only: ReportOnlyOption = False,
+    out: OutOption = RESULTS,
+) -> None:
+    """Give studies source trials, related and misleading; finished runs are kept."""
+    _late("benchmarks.transfer.run").main(preset, purpose, 0 if report_only else jobs, out)
+
+
+@app.command()
 def warm_start(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
     """Search the stages of real runs with and without the trials of the stage before."""
     _late("benchmarks.warm_start").run(preset, out)

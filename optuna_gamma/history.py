@@ -147,8 +147,8 @@ class _Trials:
         # Only with one objective are trials pruned.
         self._curves = LearningCurves(float(self._signs[0]))
 
-    def observe(self, trials: Sequence[FrozenTrial], number: int) -> Observations:
-        """Look at what is new among all trials of the study; leave one of them out."""
+    def observe(self, trials: Sequence[FrozenTrial], number: int | None) -> Observations:
+        """Look at what is new among all trials of the study; leave one of them out, if any."""
         if len(self._rows) < len(trials):
             more = np.zeros(len(trials), dtype=self._rows.dtype)
             self._rows = np.concatenate([self._rows, more])
@@ -204,8 +204,8 @@ class _Trials:
 def observe(
     trials: Sequence[FrozenTrial], space: Space, directions: Sequence[StudyDirection]
 ) -> Observations:
-    """Look at finished trials that belong to no study at hand."""
-    return _Trials(space, directions).observe(trials, -1)
+    """Look at finished trials that belong to no study at hand, and may have no numbers."""
+    return _Trials(space, directions).observe(trials, None)
 
 
 def as_of(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:

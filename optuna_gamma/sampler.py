@@ -115,8 +115,9 @@ class GammaBOSampler(BaseSampler):
             allowed. :obj:`True`: noise is fixed near zero.
         source_trials: Finished trials of a related study, such as ``study.trials`` of one on
             other data, whose objective has the same direction. The model learns how far they
-            are to be believed: the first trial is what they suggest, the second the middle of
-            the space, since two good points would not show that the others mislead. There are no
+            are to be believed, and leaves them out where it predicts the study's own trials
+            better without: the first trial is what they suggest, the second the middle of the
+            space, since two good points would not show that the others mislead. There are no
             start-up trials besides. Of more than 100 the model sees the better half of a
             hundred and an even choice of the others. Those outside the search space are not used:
             where none is left that was completed, all is as without them. One objective only; of

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.leave_one_out import log_density
 from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
@@ -45,6 +47,13 @@ _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
 but not before there are two more: every second time up to 40 trials, every fifth time at 100."""
 
+_EAGER = 8
+"""With source trials they are fitted again at each of so many trials: the source may mislead."""
+
+_LEFT_OUT = 1.0
+"""Source trials are left out if without them the study's own values are so much more probable, in
+logarithms, each given the others."""
+
 _MAX_TRIALS = 1000
 """Of more trials the model sees the better half of so many, and others evenly chosen."""
 
@@ -61,16 +70,20 @@ class Fitted:
         n: Number of finished trials that there were.
         theta: Hyper-parameters; see :mod:`optuna_gamma.bo.process`.
         distrusted: Numbers of the trials that it left out.
+        has_source: Whether it is of a process that knows source trials.
     """
 
     n: int
     theta: Array
     distrusted: NDArray[np.intp]
+    has_source: bool = False
 
     def to_json(self) -> str:
         """Encode, the hyper-parameters with four decimals."""
         theta = [round(float(t), 4) for t in self.theta]
         content = {"n": self.n, "theta": theta, "distrusted": self.distrusted.tolist()}
+        if self.has_source:
+            content["source"] = True
         return json.dumps(content, separators=(",", ":"))
 
     @staticmethod
@@ -80,7 +93,12 @@ class Fitted:
             content["n"],
             np.array(content["theta"], dtype=np.float64),
             np.array(content["distrusted"], dtype=np.intp),
+            content.get("source", False),
         )
+
+    def is_of(self, cube: Cube, n: int) -> bool:
+        """Tell whether it is of a space, and of no more trials than there are."""
+        return len(self.theta) == cube.dim + 2 + self.has_source and self.n <= n
 
 
 def surrogate(
@@ -94,6 +112,9 @@ def surrogate(
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
+    Source trials share their hyper-parameters with the study, so even where the fit finds that
+    the tasks have nothing in common they distort the model. Hence the second fit without them.
+
     Args:
         cube: The space.
         seen: What the study's trials tell.
@@ -105,19 +126,20 @@ def surrogate(
             far from the others says nothing of the trial.
 
     Returns:
-        The process as a function on the cube, and what the fit that it rests on found.
+        The process as a function on the cube, and what the fit that it rests on found. Where
+        source trials mislead, it does not know them.
 
     Raises:
         numpy.linalg.LinAlgError: If none can be fitted.
     """
     n = len(seen.values)
-    n_theta = cube.dim + 2 if source is None else cube.dim + 3
-    if last is not None and (len(last.theta) != n_theta or n < last.n):
-        last = None  # of another space
+    if last is not None and (not last.is_of(cube, n) or (last.has_source and source is None)):
+        last = None
     kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
-    if last is not None and n < max(last.n + 2, _REFIT_GROWTH * last.n):
+    if last is not None and not _is_due(n, last.n, source):
+        known_source = source if last.has_source else None
         is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
-        data = _Data.of(cube, seen[kept[is_trusted]], source, is_constraint)
+        data = _Data.of(cube, seen[kept[is_trusted]], known_source, is_constraint)
         try:
             process = condition(
                 data.X,
@@ -127,25 +149,69 @@ def surrogate(
                 prior,
                 True,
                 data.extra,
-                0.0 if source is None else TASK_OFFSET,
+                TASK_OFFSET if last.has_source else 0.0,
             )
-            return process if source is None else Target(process), last
+            return Target(process) if last.has_source else process, last
         except np.linalg.LinAlgError as error:
             _logger.debug("The last fit is of no use, it is fitted again: %s", error)
     build = constraint_model if is_constraint else default_model
     model = build(cube, prior, noise)
-    data = _Data.of(cube, seen[kept], source, is_constraint)
-    process, trusted = fit_trusted(
-        data.X,
-        data.standardized,
-        data.is_categorical,
-        model if source is None else with_tasks(model, cube.dim),
-        start=last.theta if last else None,
-        extra=data.extra,
-        is_suspect=data.is_suspect,
-    )
-    fitted = Fitted(n, process.theta, seen.numbers[kept[~trusted[: len(kept)]]])
-    return process if source is None else Target(process), fitted
+
+    def fit_with(source: Column | None) -> tuple[Process, BoolArray, Fitted]:
+        data, has_source = _Data.of(cube, seen[kept], source, is_constraint), source is not None
+        process, trusted = fit_trusted(
+            data.X,
+            data.standardized,
+            data.is_categorical,
+            with_tasks(model, cube.dim) if has_source else model,
+            start=last.theta if last and last.has_source == has_source else None,
+            extra=data.extra,
+            is_suspect=data.is_suspect,
+        )
+        own = trusted[: len(kept)]
+        return process, own, Fitted(n, process.theta, seen.numbers[kept[~own]], has_source)
+
+    process, trusted, fitted = fit_with(source)
+    if source is None:
+        return process, fitted
+    if len(kept) < 2:
+        return Target(process), fitted
+    try:
+        alone, trusted_alone, fitted_alone = fit_with(None)
+    except np.linalg.LinAlgError as error:
+        _logger.debug("There is no model without source trials: %s", error)
+    else:
+        gain = _log_predictive(alone, trusted_alone, trusted)
+        if gain - _log_predictive(process, trusted, trusted_alone) > _LEFT_OUT:
+            return alone, fitted_alone
+    return Target(process), fitted
+
+
+def _is_due(n: int, n_last: int, source: Column | None) -> bool:
+    """Tell whether hyper-parameters are to be fitted again."""
+    if source is not None and n_last < n <= _EAGER:
+        return True
+    return n >= max(n_last + 2, _REFIT_GROWTH * n_last)
+
+
+def _log_predictive(process: Process, trusted: BoolArray, common: BoolArray) -> float:
+    """Compute how probable values of the study are, each given all others that a process knows.
+
+    Args:
+        process: The process.
+        trusted: Which of the study's observations it knows; they come first.
+        common: Which of them count if it knows them.
+
+    Returns:
+        The log density, up to a constant, in units of the deviation of the values that it knows;
+        zero if these are all equal.
+    """
+    n = int(trusted.sum())
+    deviation = float(process.y[:n].std())
+    if not deviation > 0.0:
+        return 0.0
+    counted = common[trusted]
+    return float((log_density(process)[:n] + math.log(deviation))[counted].sum())
 
 
 def known(seen: Column, fitted: Fitted) -> NDArray[np.intp]:

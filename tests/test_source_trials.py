@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import json
 import logging
 import math
 import pickle
@@ -18,9 +20,14 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_gamma import GammaBOSampler
+from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
+from optuna_gamma.bo.transfer import Target
+from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.history import observe
 from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
+from optuna_gamma.surrogate import surrogate
 
 
 @pytest.fixture(autouse=True)
@@ -66,10 +73,57 @@ def test_related_trials_help_from_the_first_trial_on(target: Bowl) -> None:
         assert target.best(run(target, 8, source, seed)) < 0.003
 
 
+def test_trials_that_were_written_down_tell_as_much_as_a_study() -> None:
+    source = trials_of(Bowl(0.33))
+    written = [
+        optuna.create_trial(params=t.params, distributions=t.distributions, value=t.value)
+        for t in source
+    ]
+    runs = [[t.params for t in run(Bowl(), 6, trials).trials] for trials in (source, written)]
+    assert runs[0] == runs[1]
+
+
 def test_misleading_trials_are_not_believed_for_long() -> None:
     source = trials_of(lambda trial: -Bowl()(trial))
     found = [Bowl().best(run(Bowl(), 12, source, seed)) for seed in range(5)]
     assert np.median(found) < 1e-3
+
+
+def test_trials_that_mislead_are_left_out_and_others_are_kept() -> None:
+    def has_source(study: optuna.Study) -> list[bool]:
+        fits = [json.loads(t.system_attrs[THETA_KEY]) for t in study.trials[8:]]
+        return [fit.get("source", False) for fit in fits]
+
+    def jagged(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        return math.sin(40 * x) + math.sin(40 * y)
+
+    misled, helped = [], []
+    for seed in range(5):
+        misled += has_source(run(Bowl(), 14, trials_of(jagged), seed))
+        helped += has_source(run(Bowl(), 14, trials_of(Bowl(0.33)), seed))
+    assert np.mean(misled) < 0.2
+    assert np.mean(helped) > 0.8
+
+
+def test_what_was_left_out_can_come_back() -> None:
+    source = SourceTrials(trials_of(Bowl(), 30))
+    space = source.space()
+    seen = source.observe(space, StudyDirection.MINIMIZE)
+    assert seen is not None
+    arguments = space.cube, seen[np.arange(10)], seen
+    last = None
+    for has_source in (True, False):
+        process, fitted = surrogate(*arguments, last, GammaPrior(), None)
+        assert isinstance(process, Target)
+        assert fitted.has_source
+        alone = surrogate(*arguments[:2], None, None, GammaPrior(), None)[1]
+        assert not alone.has_source
+        last = replace(alone, n=6) if has_source else None
+    # Between fits the model is that of the last one.
+    process, fitted = surrogate(*arguments, alone, GammaPrior(), None)
+    assert isinstance(process, Process)
+    assert fitted is alone
 
 
 def test_the_second_trial_is_the_middle() -> None:

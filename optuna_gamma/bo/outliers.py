@@ -15,6 +15,7 @@ from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.fit import Model
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.leave_one_out import studentized
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import Process
 
@@ -32,16 +33,9 @@ FEWEST = 5
 
 
 def improbability(process: Process) -> Array:
-    r"""Compute how probable it is that a value is as far from what the others predict.
+    """Compute how probable it is that a value is as far from what the others predict.
 
-    Leaving observation i out changes residual and scale in closed form, with
-    :math:`q_i = (K^{-1})_{ii} - h_i^2 / H'h` and :math:`r_i = \alpha_i / q_i`:
-
-    .. math::
-        t_i^2 = \frac{r_i^2 q_i}{(b_n - \tfrac12 r_i^2 q_i) / (a_n - \tfrac12)},
-
-    Student-t with :math:`2 a_n - 1` degrees of freedom; the probability is multiplied by the
-    number of observations, since the worst one is looked for.
+    The probability is multiplied by the number of observations, since the worst one is looked for.
 
     Args:
         process: A process with unknown precision and without pending points.
@@ -51,17 +45,10 @@ def improbability(process: Process) -> Array:
 
     Reference:
         Outlier test by studentised residuals: R. D. Cook and S. Weisberg, "Residuals and
-        Influence in Regression", 1982. Leave-one-out formulas: S. Sundararajan and
-        S. S. Keerthi, "Predictive Approaches for Choosing Hyperparameters in Gaussian
-        Processes", 2001.
+        Influence in Regression", 1982.
     """
-    q = (process.L_inv**2).sum(axis=0)
-    if process.h.any():
-        q = q - process.h**2 / process.h.sum()
-    share = process.alpha**2 / np.maximum(q, 1e-300)
-    rate = np.maximum(process.b_n - 0.5 * share, 1e-12 * process.b_n)
-    t = np.sqrt(share * (process.a_n - 0.5) / rate)
-    tails: Array = 2.0 * len(q) * special.stdtr(process.df - 1.0, -t)
+    t, _ = studentized(process)
+    tails: Array = 2.0 * len(t) * special.stdtr(process.df - 1.0, -t)
     return tails
 
 
