@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
@@ -58,7 +57,7 @@ def main() -> None:
         page.locator("img[alt='misclassified.png']").first.wait_for()
         page.set_viewport_size({"width": 1200, "height": 1130})
         take(page, "dashboard-trial", (0, 0, 1200, 1130))
-        dashboard.send_signal(signal.SIGINT)
+        dashboard.terminate()
         page.goto(Path(run, "report.html").as_uri())
         take(page, "report", (0, 0, 1200, 1000))
         browser.close()
