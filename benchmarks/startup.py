@@ -1,0 +1,73 @@
+"""Seconds until something can be done: imports beside Optuna's own, and the command line's help.
+
+Each is a process of its own, and all take turns, so that what else the machine does falls on all
+alike. The files are in the system's cache: one round is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.record import Preset
+from benchmarks.record import Record
+
+
+REPEATS = {Preset.smoke: 3, Preset.cpu: 31, Preset.paper: 101}
+
+COMMANDS = ("train", "worker", "status", "export", "report", "replay", "dashboard", "clean")
+
+OPTUNA = "import optuna"
+"""What the others are compared with."""
+
+_HELP = "import sys; from optuna_gamma.cli import main; sys.argv[1:] = {}; main()"
+
+CODES = {
+    "python": "pass",
+    OPTUNA: OPTUNA,
+    "import optuna_gamma": "import optuna_gamma",
+    "from optuna_gamma import GammaBOSampler": "from optuna_gamma import GammaBOSampler",
+    **{
+        " ".join(("optuna-gamma", *words)): _HELP.format(list(words))
+        for words in [("--help",), *((command, "--help") for command in COMMANDS)]
+    },
+}
+"""What is timed, and how it is started."""
+
+
+def run(preset: Preset, out: Path) -> None:
+    """Time all and report medians."""
+    repeats = REPEATS[preset]
+    rounds = [{name: seconds(code) for name, code in CODES.items()} for _ in range(1 + repeats)]
+    record = Record(
+        name=f"startup-{preset.value}",
+        title="Time to start",
+        rows=[_row(name, rounds[1:]) for name in CODES],
+        seeds=(),
+        packages=("typer", "rich"),
+        notes=f"Medians over {repeats} processes each, in turn. Ratio: median of those within a "
+        f"round, to `{OPTUNA}`. Least: the fastest of all.",
+    )
+    record.save(out)
+
+
+def seconds(code: str) -> float:
+    """Time a Python process from its start to its end."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _row(name: str, rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
+    times = [each[name] for each in rounds]
+    return {
+        "what": name,
+        "median ms": round(1e3 * statistics.median(times)),
+        "least ms": round(1e3 * min(times)),
+        "ratio": round(statistics.median(each[name] / each[OPTUNA] for each in rounds), 2),
+    }
