@@ -121,11 +121,13 @@ def try_wheel(wheel: Path, folder: Path, pins: list[str]) -> None:
 
 
 def _run(*command: str, cwd: Path = ROOT) -> None:
-    """Run a command that sees none of our own modules, and show what it printed if it fails."""
+    """Run a command, and show what it printed if it fails."""
+    # Not to see our own modules, and to compile what is imported once.
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        env={name: value for name, value in os.environ.items() if name not in left_out},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
