@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import platform
 import subprocess
 import sys
 import tarfile
@@ -45,7 +46,7 @@ def main() -> None:
         check_wheel(wheel)
         for name in ("lowest", "newest"):
             if name == "lowest" and sys.version_info >= WHEELS_UNTIL:
-                print(f"{name}: not tried, as they have no wheels for Python {sys.version}")
+                print(f"{name}: not tried, no wheels for Python {platform.python_version()}")
                 continue
             try_wheel(wheel, Path(folder, name), lowest() if name == "lowest" else [])
 
