@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= runs/demo
 
-.PHONY: demo test lint types docs unit smoke clean
+.PHONY: demo test lint types docs unit smoke wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install into $(VENV) and train a small network with a learned schedule"
 	@echo "make test   install into $(VENV) and run the linter, the type check and all tests"
 	@echo "make smoke  run every benchmark at its smallest size"
+	@echo "make wheel  build the distribution and try it in empty environments"
 	@echo "make clean  remove $(VENV), caches and the demo's results"
 
 $(VENV)/bin/python:
@@ -53,9 +54,13 @@ smoke: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks parallel --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks pruning --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks staged --preset smoke --out build/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks startup --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks thesis --table all --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks training --preset smoke --out build/benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks transfer --preset smoke --out build/benchmarks
+
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python tests/distribution/check.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -220,6 +220,12 @@ def staged(
 
 
 @app.command()
+def startup(preset: PresetOption = Preset.smoke, out: OutOption = RESULTS) -> None:
+    """Time imports beside Optuna's own, and the help of each command."""
+    _late("benchmarks.startup").run(preset, out)
+
+
+@app.command()
 def thesis(
     table: Annotated[
         list[Part] | None, typer.Option(help="What to repeat; again for more. All, by default.")

@@ -10,9 +10,6 @@ import warnings
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
-from optuna_dashboard import save_note
-from optuna_dashboard import save_plotly_graph_object
-from plotly.graph_objects import Figure
 
 from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import RunStatus
@@ -21,6 +18,18 @@ from optuna_gamma.staged import StageStatus
 from optuna_gamma.visualization import plot_learning_curves
 from optuna_gamma.visualization import plot_process
 from optuna_gamma.visualization import plot_schedule
+
+
+try:
+    from optuna_dashboard import save_note
+    from optuna_dashboard import save_plotly_graph_object
+    from plotly.graph_objects import Figure
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"optuna_gamma.dashboard needs {error.name}, which is not installed: "
+        "pip install 'optuna-gamma[dashboard]'.",
+        name=error.name,
+    ) from error
 
 
 _HEIGHT = 450

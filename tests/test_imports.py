@@ -23,6 +23,16 @@ for name in optuna_gamma.__all__:
 }
 
 
+MISSING = """
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "{missing}":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_nothing_heavy_is_imported(script: str) -> None:
     check = f"\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
@@ -37,6 +47,23 @@ def test_pictures_need_no_torch() -> None:
     script = "import sys, optuna_gamma.visualization; print('torch' in sys.modules)"
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert output.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("optuna_gamma.vision", "torch", "train"),
+        ("optuna_gamma.vision.models", "sklearn", "train"),
+        ("optuna_gamma.visualization", "plotly", "dashboard"),
+        ("optuna_gamma.dashboard", "optuna_dashboard", "dashboard"),
+    ],
+)
+def test_without_an_extra_the_error_says_what_to_install(
+    module: str, missing: str, extra: str
+) -> None:
+    script = MISSING.format(missing=missing) + f"import {module}"
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert f"pip install 'optuna-gamma[{extra}]'" in output.stderr.splitlines()[-1]
 
 
 def test_unknown_names_are_refused() -> None:

@@ -382,7 +382,7 @@ def _folder(folder: str | None, out: str | None) -> str:
     return folder if folder is not None else str(out)
 
 
-def _missing(command: str, error: ModuleNotFoundError) -> typer.Exit:
+def _missing(command: str, error: ImportError) -> typer.Exit:
     """Say what to install, unless the error is our own."""
     if error.name is None or error.name.startswith("optuna_gamma"):
         raise error
@@ -478,7 +478,11 @@ def export(
     """
     from optuna_gamma.cli.export import run
 
-    raise typer.Exit(run(_folder(folder, out), storage, what, format, to))
+    try:
+        code = run(_folder(folder, out), storage, what, format, to)
+    except ImportError as error:  # PyTorch's weights need PyTorch
+        raise _missing("export", error) from error
+    raise typer.Exit(code)
 
 
 @app.command(epilog=_examples("report runs/mnist", "report runs/mnist --to mnist.html"))

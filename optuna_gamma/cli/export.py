@@ -9,8 +9,10 @@ from pathlib import Path
 import sys
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
+import safetensors.numpy
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
@@ -108,9 +110,6 @@ def _plain(value: Any) -> Any:
 
 def _weights(staged: StagedStudy, format: Format) -> bytes:
     """Return the weights that were scored best: averaged ones, where there are."""
-    from safetensors.torch import save
-    import torch
-
     state = staged.load_best()
     weights = state.get("averaged", state.get("model"))
     if not isinstance(weights, dict):
@@ -118,6 +117,12 @@ def _weights(staged: StagedStudy, format: Format) -> bytes:
             f"The run saved no weights under 'model', but {sorted(map(str, state))}: load them "
             "with `load_staged_study(…).load_best()`."
         )
+    if format == "safetensors" and all(isinstance(part, np.ndarray) for part in weights.values()):
+        return bytes(safetensors.numpy.save(weights))
+    # Imported here, as nothing else needs torch, and it takes seconds.
+    from safetensors.torch import save
+    import torch
+
     if format == "safetensors":
         return bytes(save(weights))
     file = io.BytesIO()

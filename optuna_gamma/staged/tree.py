@@ -171,7 +171,8 @@ def _decode_tensor(node: dict[str, Any], stored: NDArray[Any]) -> Any:
     except ImportError as error:
         raise ImportError(
             "This checkpoint holds torch tensors, but torch is not installed: "
-            "`pip install torch`, or `pip install optuna-gamma[train]`."
+            "`pip install torch`, or `pip install 'optuna-gamma[train]'`.",
+            name="torch",
         ) from error
     dtype = getattr(torch, node["dtype"])
     if stored.size == 0:

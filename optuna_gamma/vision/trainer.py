@@ -60,7 +60,10 @@ def random_numbers(seed: int, device: torch.device) -> Iterator[None]:
     common random numbers.
     """
     cpu = device.type == "cpu"
-    with torch.random.fork_rng([] if cpu else [device], device_type=None if cpu else device.type):
+    # Those of the CPU are forked in any case; PyTorch 2.6 takes no None for a type.
+    with torch.random.fork_rng(
+        [] if cpu else [device], device_type="cuda" if cpu else device.type
+    ):
         torch.default_generator.manual_seed(seed)
         if not cpu:
             torch.get_device_module(device).manual_seed(seed)

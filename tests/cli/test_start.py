@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -41,6 +42,35 @@ def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.exit_code == 0
     assert result.output.startswith("optuna-gamma 0.1")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["st"], ["status"]),
+        (["train", "--sam"], ["--sampler"]),
+        (["train", "--sampler", "ga"], ["gamma", "gaussian"]),
+    ],
+)
+def test_bash_completes(words: list[str], completed: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "optuna-gamma"
+    program.write_text(f"#!{sys.executable}\nfrom optuna_gamma.cli import main\nmain()\n")
+    program.chmod(0o755)
+    script = """
+        eval "$(optuna-gamma --show-completion bash)"
+        COMP_WORDS=(optuna-gamma "$@") COMP_CWORD=$#
+        _optuna_gamma_completion optuna-gamma
+        printf '%s\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    assert done.stdout.split() == completed
 
 
 @pytest.mark.parametrize(("missing", "extra"), [("typer", "cli"), ("torch", "train")])

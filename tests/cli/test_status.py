@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import optuna
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 from typer.testing import Result
 
@@ -131,8 +132,6 @@ def test_export_schedule_and_trials(begin: Begin, tmp_path: Path, url: str | Non
 
 def test_export_weights(finished: tuple[Path, Result], tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file
-
     folder, _ = finished
     for name in ("weights.safetensors", "weights.pt"):
         done("export", folder, "--what", "weights", "--to", str(tmp_path / name))
@@ -143,6 +142,25 @@ def test_export_weights(finished: tuple[Path, Result], tmp_path: Path) -> None:
     for name, tensor in written.items():
         np.testing.assert_array_equal(weights[name], tensor)
         np.testing.assert_array_equal(loaded[name], tensor)
+
+
+def test_export_weights_of_numpy_without_torch(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def objective(trial: optuna.Trial, stage: Stage) -> float:
+        stage.save(trial, {"model": {"w": np.arange(3.0)}})
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    begin().optimize(objective, n_stages=1, n_trials=1)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    folder, file = tmp_path / "run", tmp_path / "weights.safetensors"
+    done("export", folder, "--what", "weights", "--to", str(file))
+    np.testing.assert_array_equal(load_file(file)["w"], np.arange(3.0))
+
+    monkeypatch.delitem(sys.modules, "safetensors.torch", raising=False)
+    result = command("export", folder, "--what", "weights", "--to", str(tmp_path / "weights.pt"))
+    assert result.exit_code == 1
+    assert "pip install 'optuna-gamma[train]'" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,3 @@ def test_what_is_wanted_is_in_focus(others: list[float], wanted: list[float]) ->
 def test_an_axis_that_counts_has_few_ticks(n: int, step: int) -> None:
     assert counting_axis(n)["dtick"] == step
     assert n / step <= 12
-
-
-def test_without_plotly_the_error_says_what_to_install() -> None:
-    import subprocess
-    import sys
-
-    script = "import sys; sys.modules['plotly'] = None; import optuna_gamma.visualization"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "pip install 'optuna-gamma[dashboard]'" in done.stderr.splitlines()[-1]

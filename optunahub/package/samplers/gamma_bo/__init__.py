@@ -1,0 +1,5 @@
+from optuna_gamma import GammaBOSampler
+from optuna_gamma import GammaPrior
+
+
+__all__ = ["GammaBOSampler", "GammaPrior"]
