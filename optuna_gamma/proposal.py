@@ -51,7 +51,7 @@ _FEW = 20
 
 _USUAL, _QUICK = Effort(), Effort(rounds=7)
 
-_THOROUGH = Effort(n_global=1024, n_local=256, n_searches=10, rounds=25)
+_THOROUGH = Effort(n_global=1024, n_local=256, n_searches=20, rounds=50)
 """Where constraints meet, what is feasible and better can be a narrow corner."""
 
 

@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
 
-SMOOTHER = 3.0
+SMOOTHER = 5.0
 """How many times as long the length-scales of constraints are expected to be."""
 
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
