@@ -247,7 +247,8 @@ class _Data:
         X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
         noise = seen.noise
         is_categorical, source_values = cube.is_categorical, np.empty(0)
-        is_spoilt = spoilt(values) & is_complete
+        # An infinite constraint says on which side of its boundary a point is, but not how far.
+        is_spoilt = np.isinf(values) if is_constraint else spoilt(values) & is_complete
         is_suspect = is_complete & ~is_spoilt
         if source is not None:
             X = np.concatenate([with_task(X, TARGET), with_task(source.X, SOURCE)])
