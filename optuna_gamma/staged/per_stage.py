@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class PerStage:
         """
         numbers = tuple(given) if isinstance(given, Sequence) else (given,)
         message = f"`{name}` must be an int of at least 1, or several, but got {given!r}."
-        if any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+        if any(isinstance(n, bool) or not isinstance(n, Integral) for n in numbers):
             raise TypeError(message)
         if not numbers or min(numbers) < 1:
             raise ValueError(message)
-        return PerStage(numbers)
+        return PerStage(tuple(map(int, numbers)))
 
     def __getitem__(self, stage: int) -> int:
         """Return a stage's number."""
