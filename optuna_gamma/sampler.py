@@ -14,6 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import PartialFixedSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -28,7 +29,6 @@ from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
 from optuna_gamma.fits import write_fits
 from optuna_gamma.history import Column
-from optuna_gamma.history import History
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.pending import share
@@ -205,9 +205,11 @@ class GammaBOSampler(BaseSampler):
         if search_space:
             trials = study._get_trials(deepcopy=False, use_cache=True)
             kept = history(study, trials)
-            if self._is_reduced(kept, study, trials, search_space):
-                return {}
-            space = kept.space(trials, search_space)
+            held: Mapping[str, BaseDistribution] = {}
+            if fixed := _fixed_params(study):
+                whole = without_single(kept.search_space(study, trials))
+                held = {name: kind for name, kind in whole.items() if name in fixed}
+            space = kept.space(trials, {**search_space, **held})
         else:
             space = self._source.space()
         if not space.distributions:
@@ -216,8 +218,12 @@ class GammaBOSampler(BaseSampler):
         is_second = trial.number == 1 and source is not None
         if is_second and not search_space:
             return {}
-        fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        allowed = {name: [value] for name, value in fixed.items() if name in space.distributions}
+        given = {
+            **_fixed_params(study),
+            **trial.system_attrs.get("fixed_params", {}),
+            **trial.params,
+        }
+        allowed = {name: [value] for name, value in given.items() if name in space.distributions}
 
         def look() -> Observations:
             trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -246,7 +252,7 @@ class GammaBOSampler(BaseSampler):
             self._say_exhausted(study)
         params = space.decode(x)
         if search_space:
-            return params
+            return {name: value for name, value in params.items() if name in search_space}
         # Optuna would refuse parameters of another kind than the study's: it is not known yet.
         study._storage.set_trial_system_attr(trial._trial_id, SUGGESTED_KEY, params)
         return {}
@@ -400,23 +406,6 @@ class GammaBOSampler(BaseSampler):
             params[name] = min(max(params[name], distribution.low), distribution.high)
         return params
 
-    def _is_reduced(
-        self,
-        kept: History,
-        study: Study,
-        trials: Sequence[FrozenTrial],
-        search_space: Mapping[str, BaseDistribution],
-    ) -> bool:
-        """Tell whether others will give some parameters, as PartialFixedSampler does.
-
-        Which values is known only when they are asked for: so the rest is proposed then, one by
-        one and given those.
-        """
-        if without_single(kept.search_space(study, trials)).keys() <= search_space.keys():
-            return False
-        n_complete = sum(trial.state == TrialState.COMPLETE for trial in trials)
-        return n_complete >= self._proposer.n_startup_trials
-
     def _say_exhausted(self, study: Study) -> None:
         """Warn, once a study, that points are proposed again, unless that was allowed."""
         storage, study_id = study._storage, study._study_id
@@ -477,6 +466,12 @@ class GammaBOSampler(BaseSampler):
         rng = self._streams(study, trial.number, "startup")
         taken = self._proposer.taken(seen)
         return startup_point(space.cube, trial.number, taken, sequence, rng)
+
+
+def _fixed_params(study: Study) -> Mapping[str, Any]:
+    """Return what PartialFixedSampler, around this sampler, holds fixed."""
+    sampler = study.sampler
+    return sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
 
 
 def _source(trials: Sequence[FrozenTrial], acquisition: str) -> SourceTrials:

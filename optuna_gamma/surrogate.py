@@ -203,14 +203,15 @@ def _log_predictive(process: Process, trusted: BoolArray, common: BoolArray) -> 
         common: Which of them count if it knows them.
 
     Returns:
-        The log density, up to a constant, in units of the deviation of the values that it knows;
+        The log density, up to a constant, in units of the deviation of the values that count;
         zero if these are all equal.
     """
-    n = int(trusted.sum())
-    deviation = float(process.y[:n].std())
+    n, counted = int(trusted.sum()), common[trusted]
+    if not counted.any():
+        return 0.0
+    deviation = float(process.y[:n][counted].std())
     if not deviation > 0.0:
         return 0.0
-    counted = common[trusted]
     return float((log_density(process)[:n] + math.log(deviation))[counted].sum())
 
 

@@ -64,6 +64,34 @@ def test_what_is_fixed_from_the_beginning() -> None:
     assert study.best_value < 20.1
 
 
+def valley(trial: optuna.Trial) -> float:
+    x, y = trial.suggest_float("x", -5, 5), trial.suggest_float("y", -5, 5)
+    return (x - y) ** 2 + 0.1 * (y - 3) ** 2
+
+
+def test_what_is_fixed_may_be_asked_for_last() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(valley, n_trials=15)
+    with pytest.warns(ExperimentalWarning):
+        study.sampler = PartialFixedSampler({"y": -3.0}, study.sampler)
+    study.optimize(valley, n_trials=6)
+    assert min(abs(trial.params["x"] + 3.0) for trial in study.trials[15:]) < 0.2
+
+
+def test_a_row_of_a_finite_space_is_visited_whole() -> None:
+    def cells(trial: optuna.Trial) -> float:
+        return sum(trial.suggest_int(name, 0, 2) for name in "bca") + 0.0
+
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(cells, n_trials=6)
+    n_before = sum(trial.params["a"] == 1 for trial in study.trials)
+    with pytest.warns(ExperimentalWarning):
+        study.sampler = PartialFixedSampler({"a": 1}, study.sampler)
+    study.optimize(cells, n_trials=9 - n_before)
+    row = [tuple(trial.params.values()) for trial in study.trials if trial.params["a"] == 1]
+    assert len(set(row)) == len(row) == 9
+
+
 def test_several_objectives() -> None:
     study = optuna.create_study(directions=["minimize"] * 2, sampler=GammaBOSampler(seed=0))
     study.optimize(two, n_trials=8)

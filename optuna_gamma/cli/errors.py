@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import os
 import sys
+from typing import TextIO
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,13 +24,24 @@ def exit_code(command: Callable[[], int]) -> int:
     try:
         with explaining():
             return command()
-    except BrokenPipeError:  # who reads the output, such as head, has seen enough
+    except BrokenPipeError as error:
+        if not _is_read_no_more(sys.stdout):
+            return say(error, FAILED)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except _OF_INPUT as error:
         return say(error, BAD_INPUT)
     except (RuntimeError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         return say(error, FAILED)
+
+
+def _is_read_no_more(output: TextIO) -> bool:
+    """Tell whether who reads an output, such as ``head``, has seen enough."""
+    try:
+        output.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def say(error: Exception, code: int) -> int:

@@ -350,10 +350,11 @@ class _Follower:
             metrics = self._task.evaluate(self._staged.load_best(), "test")
             if len(self._staged.schedule) == len(schedule):  # else these were later weights
                 study.set_user_attr(TEST_KEY, metrics.scalars)
-        for record in schedule[self._n_dropped :]:
+        if self._artifacts.is_dir():  # nobody deleted it
             store = FileSystemArtifactStore(self._artifacts)
-            drop_pictures(store, self._staged.studies[record.number], record.trial_number)
-        self._n_dropped = len(schedule)
+            for record in schedule[self._n_dropped :]:
+                drop_pictures(store, self._staged.studies[record.number], record.trial_number)
+            self._n_dropped = len(schedule)
 
     def _remaining(self) -> list[int]:
         status = self._staged.status()

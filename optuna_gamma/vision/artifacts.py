@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 import io
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 import optuna
-from optuna.artifacts import get_all_artifact_meta
 from optuna.artifacts import upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
 from PIL import Image
@@ -32,6 +33,10 @@ _logger = optuna.logging.get_logger(f"optuna.{__name__}")
 CONFUSION_FILE = "confusion-matrix.png"
 MISTAKES_FILE = "misclassified.png"
 
+_PREFIX = "artifacts:"
+"""Of the system attributes by which Optuna and optuna-dashboard know a trial's artifacts. Optuna's
+own reader cannot read those of artifacts that were deleted in the dashboard."""
+
 _DPI = 100
 
 
@@ -41,7 +46,7 @@ def attach_pictures(
     """Make a confusion matrix and misclassified images artifacts of a trial that is running.
 
     A trial that was taken over from a dead worker may have them: then they are replaced. Where
-    they cannot be written, as on a full disk, a warning says so: the training goes on.
+    they cannot be drawn or written, as on a full disk, a warning says so: the training goes on.
 
     Args:
         store: Where they are written.
@@ -52,18 +57,18 @@ def attach_pictures(
     images, labels = data.valid
     metrics = classification_metrics(logits, labels)
     title = f"{metrics.accuracy:.2%} of {len(labels):,} validation images right"
-    figures = {CONFUSION_FILE: confusion_picture(metrics.confusion, data.classes, title)}
-    mistakes = mistakes_picture(images, labels, logits, data.classes, "Validation images: ")
-    if mistakes is not None:
-        figures[MISTAKES_FILE] = mistakes
     try:
+        figures = {CONFUSION_FILE: confusion_picture(metrics.confusion, data.classes, title)}
+        mistakes = mistakes_picture(images, labels, logits, data.classes, "Validation images: ")
+        if mistakes is not None:
+            figures[MISTAKES_FILE] = mistakes
         _attach(store, trial, figures)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _logger.warning(f"The pictures of trial {trial.number} cannot be written: {error}")
 
 
 def _attach(store: ArtifactStore, trial: optuna.Trial, figures: Mapping[str, Figure]) -> None:
-    known = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(trial)}
+    known = _ours(trial.storage.get_trial_system_attrs(trial._trial_id))
     with TemporaryDirectory() as folder:
         for name, figure in figures.items():
             path = Path(folder) / name
@@ -79,18 +84,31 @@ def drop_pictures(store: ArtifactStore, study: optuna.Study, promoted: int) -> N
     """Delete the pictures of the trials that were not promoted, of a stage that is over.
 
     Optuna lists an artifact for ever. What is left of each is a line that says why there is no
-    more to see.
+    more to see. Artifacts of others stay.
 
     Args:
         store: Where the pictures are.
         study: The study of the stage.
         promoted: Number of the trial that was promoted.
     """
-    for trial in study.get_trials(deepcopy=False):
-        if trial.number != promoted:
-            for artifact in get_all_artifact_meta(trial, storage=study._storage):
-                if _read(store, artifact.artifact_id) != _dropped():
-                    store.write(artifact.artifact_id, io.BytesIO(_dropped()))
+    try:
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number != promoted:
+                for artifact_id in _ours(trial.system_attrs).values():
+                    if _read(store, artifact_id) != _dropped():
+                        store.write(artifact_id, io.BytesIO(_dropped()))
+    except OSError as error:
+        _logger.warning(f"Pictures of {study.study_name} cannot be deleted: {error}")
+
+
+def _ours(system_attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ids of a trial's pictures by their names, but for those that someone deleted."""
+    metas = (json.loads(v) for key, v in system_attrs.items() if key.startswith(_PREFIX))
+    return {
+        meta["filename"]: meta["artifact_id"]
+        for meta in metas
+        if meta is not None and meta["filename"] in (CONFUSION_FILE, MISTAKES_FILE)
+    }
 
 
 def _read(store: ArtifactStore, artifact_id: str) -> bytes | None:

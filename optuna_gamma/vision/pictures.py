@@ -50,11 +50,12 @@ def confusion_picture(
                 fontsize=9,
                 color="white" if shares[row, column] > 0.3 else "black",
             )
-        axes.set_xticks(range(n), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-        axes.set_yticks(range(n), classes)
+        rotation = 90 if max(map(len, classes)) > 2 else 0
+        axes.set_xticks(range(n), classes, rotation=rotation, parse_math=False)
+        axes.set_yticks(range(n), classes, parse_math=False)
     axes.set_xlabel("answered")
     axes.set_ylabel("true")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     return figure
 
 
@@ -93,11 +94,20 @@ def mistakes_picture(
         top, left = k // _COLUMNS * down + down - height, k % _COLUMNS * right
         mosaic[top : top + height, left : left + width] = tile
         said = f"{classes[label]}\n→ {classes[answer]} ({share:.0%})"
-        axes.text(left - 0.5, top - 0.5 - 0.03 * height, said, fontsize=7.5, va="bottom")
+        axes.text(
+            left - 0.5,
+            top - 0.5 - 0.03 * height,
+            said,
+            fontsize=7.5,
+            va="bottom",
+            parse_math=False,
+        )
     axes.imshow(mosaic, interpolation="nearest")
     axes.set_axis_off()
     said = f"{title}{len(wrong):,} of {len(labels):,} misclassified: class → answer (share)"
-    figure.text(0.01, 1 - 0.08 / figure.get_figheight(), said, fontsize=11, va="top")
+    figure.text(
+        0.01, 1 - 0.08 / figure.get_figheight(), said, fontsize=11, va="top", parse_math=False
+    )
     return figure
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import io
 import os
 from pathlib import Path
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
+import optuna
 import pytest
+from rich.console import Console
+from rich.console import RenderableType
+
+from optuna_gamma.cli.live import _Table
+from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.progress import stages_table
+from optuna_gamma.staged import create_staged_study
+from optuna_gamma.staged import Stage
 
 
 pty = pytest.importorskip("pty", reason="terminals of our own are there on POSIX systems only")
@@ -36,14 +49,56 @@ def on_a_terminal(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_the_stages_as_they_go(small: list[str], tmp_path: Path, quiet: bool) -> None:
-    said = on_a_terminal(
-        *("train", *small, "--out", str(tmp_path / "run"), "--n-train", "400"),
-        *("--epochs-per-stage", "20", "--threads", "1", *(["--quiet"] if quiet else [])),
-    )
+def test_a_run_on_a_terminal(small: list[str], tmp_path: Path, quiet: bool) -> None:
+    arguments = ["train", *small, "--out", str(tmp_path / "run"), "--threads", "1"]
+    said = on_a_terminal(*arguments, *(["--quiet"] if quiet else []))
+    assert ("Epochs in total" in said) != quiet
     if quiet:
         assert said == ""
-        return
-    assert "Epochs in total" in said
-    assert re.search(r"1/2 +\d/3 .* 1 running, \d+ of 20 epochs", said)
-    assert re.search(r"digits: \d of 2 stages finished, 1 trial running, about .* left", said)
+
+
+def objective(trial: optuna.Trial, stage: Stage) -> float:
+    x = trial.suggest_float("x", 0.0, 1.0)
+    for step in range(2):
+        trial.report(x, step)
+    stage.save(trial, {})
+    return x
+
+
+def shown(table: RenderableType) -> str:
+    console = Console(width=100, file=io.StringIO())
+    console.print(table)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_a_trial_that_runs_alone_shows_its_epochs(tmp_path: Path) -> None:
+    options = SimpleNamespace(stages=2, trials=3, epochs_per_stage=(4, 1))
+    staged = create_staged_study(study_name="mine", directory=tmp_path)
+    tables = []
+
+    def looking(trial: optuna.Trial, stage: Stage) -> float:
+        value = objective(trial, stage)
+        status = staged.status()
+        tables.append(shown(stages_table(status, 2, options)))  # type: ignore[arg-type]
+        return value
+
+    staged.optimize(looking, n_stages=2, n_trials=3)
+    assert [re.findall(r"(\d/2) +(\d/3) .*1 running, (2 of \d) epochs", t) for t in tables] == [
+        [(f"{stage}/2", f"{trial}/3", f"2 of {epochs}")]
+        for stage, epochs in ((1, 4), (2, 1))
+        for trial in range(3)
+    ]
+    few = shown(stages_table(staged.status(), 2, None, n_shown=1))
+    assert "1/2" not in few
+    assert "2/2" in few
+
+
+def test_a_table_is_read_apart_from_the_worker(tmp_path: Path, finished: tuple[Path, Any]) -> None:
+    out, _ = finished
+    options = TrainOptions.read(out)
+    for height in (3, 40):  # even a terminal of three lines shows the last stage
+        table = shown(_Table(options, Console(height=height)).read())
+        assert "2/2" in table
+        assert ("1/2" in table) == (height == 40)
+    with pytest.raises(ValueError, match="holds no run"):
+        _Table(replace(options, out=tmp_path), Console()).read()

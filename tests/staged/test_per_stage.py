@@ -25,8 +25,15 @@ def test_numbers_of_numpy_become_plain() -> None:
 
 @pytest.mark.parametrize(
     ("given", "error"),
-    [(0, ValueError), ((2, -1), ValueError), ((), ValueError), (True, TypeError)]
-    + [(1.0, TypeError), ("3", TypeError), (None, TypeError)],
+    [
+        (0, ValueError),
+        ((2, -1), ValueError),
+        ((), ValueError),
+        (True, TypeError),
+        (1.0, TypeError),
+        ("3", TypeError),
+        (None, TypeError),
+    ],
 )
 def test_others_are_refused(given: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"`n_trials` must be an int of at least 1"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from dataclasses import replace
 import io
 import logging
 from pathlib import Path
+import shutil
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts import get_all_artifact_meta
+from optuna.artifacts import upload_artifact
 from PIL import Image
 import pytest
 import torch
@@ -102,6 +105,48 @@ def test_a_full_disk_ends_no_training(
     attach_pictures(store, optuna.create_study().ask(), digits, logits)
     [said] = optuna_log()
     assert "The pictures of trial 0 cannot be written" in said
+
+
+def test_what_people_have_added_stays(
+    store: FileSystemArtifactStore, tmp_path: Path, digits: Dataset, logits: Tensor
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    study = optuna.create_study()
+    trial = study.ask()
+    upload_artifact(artifact_store=store, file_path=str(notes), study_or_trial=trial)
+    # So optuna-dashboard says that an artifact was deleted.
+    study._storage.set_trial_system_attr(trial._trial_id, "artifacts:gone", "null")
+    attach_pictures(store, trial, digits, logits)
+    study.tell(trial, 0.0)
+    drop_pictures(store, study, promoted=1)
+    contents = {file.read_bytes() for file in tmp_path.iterdir()}
+    assert b"mine" in contents
+    assert len(contents) == 2
+
+
+def test_a_folder_that_was_deleted_is_no_error(
+    tmp_path: Path, digits: Dataset, logits: Tensor, optuna_log: Callable[[], list[str]]
+) -> None:
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    store, study = FileSystemArtifactStore(folder), optuna.create_study(study_name="s")
+    trial = study.ask()
+    attach_pictures(store, trial, digits, logits)
+    study.tell(trial, 0.0)
+    shutil.rmtree(folder)
+    drop_pictures(store, study, promoted=1)
+    [said] = optuna_log()
+    assert "Pictures of s cannot be deleted" in said
+
+
+def test_names_of_classes_are_no_formulas(
+    store: FileSystemArtifactStore, digits: Dataset, logits: Tensor
+) -> None:
+    study = optuna.create_study()
+    odd = replace(digits, classes=("$_$", r"$\foo$", "${a$", *digits.classes[3:]))
+    attach_pictures(store, study.ask(), odd, logits)
+    assert set(pictures(study, store, 0)) == {CONFUSION_FILE, MISTAKES_FILE}
 
 
 @pytest.fixture
