@@ -158,5 +158,5 @@ def test_a_trial_of_a_network_shows_what_it_learned(page: Any, tmp_path: Path) -
                 picture.wait_for()
                 page.wait_for_function("image => image.complete", arg=picture.element_handle())
                 heights.append(picture.evaluate("image => image.naturalHeight"))
-            assert all(height > 100 for height in heights) == (number == promoted)
+            assert all(height > 200 for height in heights) == (number == promoted)
     assert page.errors == []

@@ -58,7 +58,14 @@ def _run(out: str, storage: str | None, host: str, port: int) -> int:
     artifacts.mkdir(parents=True, exist_ok=True)  # visitors may add some
     app = wsgi(staged.studies[0]._storage, artifact_store=FileSystemArtifactStore(artifacts))
     done = threading.Event()
-    with make_server(host, port, app, _Server, _QuietHandler) as server:
+    try:
+        made = make_server(host, port, app, _Server, _QuietHandler)
+    except OSError as error:
+        raise ValueError(
+            f"`port` {port} of {host} cannot be listened on: {error.strerror}. Give another one, "
+            "or 0 for any that is free."
+        ) from error
+    with made as server:
         print(
             f"{staged.study_name} is on http://{host}:{server.server_port}/ (Ctrl-C ends this, "
             "not the run)",

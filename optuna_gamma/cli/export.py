@@ -74,8 +74,8 @@ def _run(
 def _format(content: Content, given: Format | None, to: Path | None) -> Format:
     """Return the format asked for, that of the file's name, or the default."""
     possible = FORMATS[content]
-    by_name = {f".{format}": format for formats in FORMATS.values() for format in formats}
-    chosen = given or by_name.get(to.suffix if to is not None else "", possible[0])
+    by_name = to.suffix.removeprefix(".") if to is not None else ""
+    chosen = given or by_name or possible[0]
     if chosen not in possible:
         raise ValueError(f"{content} can be exported as {' or '.join(possible)}, not as {chosen}.")
     return chosen

@@ -35,7 +35,7 @@ def headline(status: RunStatus, n_stages: int, seconds: float | None) -> str:
 def stages_table(
     status: RunStatus, n_stages: int, options: TrainOptions | None, n_shown: int | None = None
 ) -> Table:
-    """Return a line a stage: its trials, and the best one.
+    """Return a line a stage: its trials, and the best one, of its parameters the first.
 
     Args:
         status: How far the run is.
@@ -45,6 +45,7 @@ def stages_table(
     """
     bests = [stage.best for stage in status.stages if stage.best is not None]
     params = dict.fromkeys(name for best in bests for name in best.params)
+    params = dict.fromkeys(["lr"] if "lr" in params else list(params)[:1])
     shown = [name for name in ("accuracy",) if any(name in b.user_attrs for b in bests)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in (
@@ -74,6 +75,20 @@ def stages_table(
             *cells,
             _remark(stage, options),
         )
+    return table
+
+
+def params_table(status: RunStatus) -> Table | None:
+    """Return a line a stage: all parameters of the best trial; nothing if there is only one."""
+    bests = {stage.number: stage.best for stage in status.stages if stage.best is not None}
+    params = dict.fromkeys(name for best in bests.values() for name in best.params)
+    if len(params) < 2:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Stage", *params):
+        table.add_column(heading, justify="right")
+    for number, best in bests.items():
+        table.add_row(str(number + 1), *(_short(best.params.get(name, "–")) for name in params))
     return table
 
 

@@ -54,16 +54,18 @@ def run(out: str, storage: str | None, to: Path | None) -> int:
 
 
 def _run(out: str, storage: str | None, to: Path | None) -> int:
-    if to is None:
-        if re.match(r"\w\w+:/", out):
-            raise ValueError(f"{out} is remote: give the file to write with `to`.")
-        to = Path(out, REPORT_FILE)
+    if to is None and re.match(r"\w\w+:/", out):
+        raise ValueError(f"{out} is remote: give the file to write with `to`.")
     staged = open_run(out, storage)
     facts = _facts(staged, out)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     content = page(facts, list(_pictures(staged, facts)), now)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    write(to, content.encode())
+    if to is None:
+        to = Path(out, REPORT_FILE)
+        write(to, content.encode())
+    else:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(content.encode())
     print(to)
     return DONE
 

@@ -88,7 +88,7 @@ def write_files(staged: StagedStudy, task: VisionTask, options: TrainOptions) ->
         for name, content in (
             ("schedule.json", "the learned schedule"),
             (METRICS_FILE, "validation and test metrics, time, epochs, versions"),
-            ("best.safetensors", "the weights"),
+            ("best.safetensors", "the weights, of the last stage"),
             ("confusion.png", "confusion matrix of the test images"),
             ("schedule.png", "learning rates and accuracy"),
             (OPTIONS_FILE, "the options"),
@@ -134,6 +134,7 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         n_valid=len(task.data.valid[0]),
         threads=torch.get_num_threads(),  # the last bits of a result depend on it
         storage=options.storage and _without_secrets(options.storage),
+        quiet=False,  # of this call, not of the run
     )
     write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
 

@@ -16,6 +16,7 @@ from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
 from optuna_gamma.cli.progress import headline
+from optuna_gamma.cli.progress import params_table
 from optuna_gamma.cli.progress import seconds_left
 from optuna_gamma.cli.progress import stages_table
 from optuna_gamma.staged import StageStatus
@@ -55,6 +56,8 @@ def _run(out: str, storage: str | None, as_json: bool) -> int:
     console.print(text, soft_wrap=True)
     if status.stages:
         console.print(stages_table(status, n_stages, options))
+        if (table := params_table(status)) is not None:
+            console.print(table)
     return DONE
 
 

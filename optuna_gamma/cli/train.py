@@ -93,9 +93,10 @@ def _run(options: TrainOptions, joins: bool) -> int:
         )
         follower.measure_promoted()
     if len(staged.schedule) < options.stages:
+        n_trials = sum(stage.n_finished for stage in staged.status().stages)
         print(
-            f"Stopped with {len(staged.schedule)} of {options.stages} stages finished. The same "
-            "command resumes the run.",
+            f"Stopped with {len(staged.schedule)} of {options.stages} stages and {n_trials} "
+            f"trial{'' if n_trials == 1 else 's'} finished. The same command resumes the run.",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -136,6 +137,12 @@ def create_task(
     data = load_dataset(
         options.dataset, options.data, options.n_train, options.n_valid, options.seed
     )
+    largest = options.searched.get("batch_size", (0, options.batch_size))[1]
+    if largest > len(data.train[0]):  # type: ignore[operator]
+        raise ValueError(
+            f"`batch_size` must not be above the number of training images, "
+            f"{len(data.train[0]):,}, but got {largest}."
+        )
     # Of what is searched the task is given the lower end, and checks it before anything starts.
     settings = {name: getattr(options, name) for name in SETTINGS}
     settings.update({name: low for name, (low, _) in options.searched.items()})

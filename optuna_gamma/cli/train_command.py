@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -47,14 +48,15 @@ def train(
         int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
     ] = 2,
     trials: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Candidates tried in each stage; several numbers take turns. A stage of one "
-            "trains on with what was chosen before it.",
+            "trains on with what was chosen before it. Default: 6,1, or those of the run that "
+            "goes on.",
             metavar="N[,N…]",
             rich_help_panel=_BUDGET,
         ),
-    ] = "6,1",
+    ] = None,
     epochs_per_stage: Annotated[
         str | None,
         typer.Option(
@@ -255,11 +257,12 @@ def train(
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     label = dataset.partition(":")[0]
+    out = out or Path("runs", label)
     options = TrainOptions(
         dataset=dataset,
         model=model,
         stages=stages,
-        trials=_numbers("--trials", trials),
+        trials=_begun_trials(out) if trials is None else _numbers("--trials", trials),
         epochs_per_stage=None
         if epochs_per_stage is None
         else _numbers("--epochs-per-stage", epochs_per_stage),
@@ -281,7 +284,7 @@ def train(
         data=data,
         device=device,
         threads=threads,
-        out=out or Path("runs", label),
+        out=out,
         storage=storage,
         name=name or label,
         seed=seed,
@@ -302,6 +305,12 @@ def _numbers(name: str, text: str) -> Numbers:
         return parse_numbers(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from error
+
+
+def _begun_trials(out: Path) -> Numbers:
+    with suppress(ValueError):  # there is no run, or not a whole one
+        return TrainOptions.read(out).trials
+    return 6, 1
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:

@@ -39,6 +39,9 @@ own reader cannot read those of artifacts that were deleted in the dashboard."""
 
 _DPI = 100
 
+_NOTICE = (130, 160)
+"""Size in pixels of what is left of a picture: legible where it is shown as small as that."""
+
 
 def attach_pictures(
     store: ArtifactStore, trial: optuna.Trial, data: Dataset, logits: Tensor
@@ -121,8 +124,10 @@ def _read(store: ArtifactStore, artifact_id: str) -> bytes | None:
 
 @cache
 def _dropped() -> bytes:
-    picture = Image.new("L", (340, 24), "white")
-    ImageDraw.Draw(picture).text((8, 6), "Not promoted: its pictures are not kept.", fill="black")
+    picture = Image.new("L", _NOTICE, "white")
+    ImageDraw.Draw(picture).text(
+        (20, 60), "Not promoted:\nits pictures\nare not kept.", fill="black"
+    )
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return file.getvalue()

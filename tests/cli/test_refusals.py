@@ -44,6 +44,8 @@ def _read(path: Path) -> Any:
         ("--momentum 1", "--momentum must be in [0, 1), but got 1"),
         ("--weight-decay -1", "--weight-decay must be finite and not negative"),
         ("--device abacus", "no device 'abacus'"),
+        ("--batch-size 500", "--batch-size must not be above the number of training images, 100"),
+        ("--batch-size 10:101", "but got 101"),
         ("--batch-size 0", "--batch-size must be an int of at least 1, but got 0"),
         ("--batch-size 1.5:9", "--batch-size must be an int of at least 1, but got 1.5"),
         ("--batch-size 8:16.5", "--batch-size must be an int of at least 1, but got 16.5"),

@@ -123,6 +123,7 @@ def test_a_run_of_the_command_line(finished: tuple[Path, Result], tmp_path: Path
     assert len(heatmaps) >= 2
     assert 'sampler = "gamma"' in page.said
     assert not (folder / "report.html").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
 
 
 def test_a_run_in_python(make: Make) -> None:

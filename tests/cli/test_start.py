@@ -125,3 +125,18 @@ def test_options_as_toml() -> None:
     assert read.keys() == {
         name.replace("_", "-") for name, value in vars(options).items() if value is not None
     }
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_an_encoding_without_greek_letters_is_no_error(
+    encoding: str, tmp_path: Path, small: list[str]
+) -> None:
+    arguments = ["train", *small, "--stages", "1", "--trials", "1", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", "from optuna_gamma.cli import main; main()", *arguments],
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"schedule.json" in done.stdout

@@ -150,6 +150,18 @@ def test_objectives(tmp_path: Path, objective: str, trained: Callable[..., Resul
         assert record["value"] == best(attrs[objective] for *_, attrs in trials)
 
 
+def test_a_run_goes_on_with_its_own_trials(tmp_path: Path) -> None:
+    sizes = ["--n-train", "100", "--n-valid", "60", "--device", "cpu", "--out", str(tmp_path)]
+    first = ["train", *sizes, "--stages", "2", "--trials", "2,1", "--epochs-per-stage", "1", "-q"]
+    for command in (first, ["train", *sizes, "--stages", "4"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+    assert [len(trials) for trials in _trials(tmp_path)] == [2, 1, 2, 1]
+    config = (tmp_path / "config.toml").read_text()
+    assert "trials = [2, 1]\n" in config
+    assert "quiet = false\n" in config
+
+
 def test_everything_searched(tmp_path: Path, trained: Callable[..., Result]) -> None:
     out = tmp_path / "run"
     options = ["--momentum", "0.5:0.9", "--batch-size", "10:40", "--weight-decay", "1e-5:1e-2"]
@@ -164,6 +176,9 @@ def test_everything_searched(tmp_path: Path, trained: Callable[..., Result]) -> 
             assert params.keys() == {"lr", "momentum", "batch_size", "weight_decay", "dropout"}
             assert 10 <= params["batch_size"] <= 40
             assert 0.5 <= params["momentum"] <= 0.9
+    status = CliRunner().invoke(app, ["status", str(out)])
+    assert "batch_size" in status.stdout
+    assert max(map(len, status.stdout.splitlines())) <= 80
     (heading,) = [line for line in result.stdout.splitlines() if "Batch size" in line]
     assert heading.split() == ["Stage", "Momentum", "Weight", "decay", "Batch", "size", "Dropout"]
     # The same command resumes, a worker takes the options from the folder, replay the schedule.

@@ -62,7 +62,7 @@ def test_what_was_not_promoted_goes(
     for _ in range(2):  # another worker does it too
         drop_pictures(store, study, promoted=1)
         assert pictures(study, store, 1) == before
-        assert set(pictures(study, store, 0).values()) == {(340, 24)}
+        assert set(pictures(study, store, 0).values()) == {(130, 160)}
 
 
 def test_nothing_misclassified(store: FileSystemArtifactStore, digits: Dataset) -> None:
@@ -95,7 +95,7 @@ def test_a_file_that_was_never_written_is_mended(
         file.unlink()
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
     drop_pictures(store, study, promoted=1)
-    assert set(pictures(study, store, 0).values()) == {(340, 24)}
+    assert set(pictures(study, store, 0).values()) == {(130, 160)}
 
 
 def test_a_full_disk_ends_no_training(
