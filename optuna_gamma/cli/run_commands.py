@@ -36,7 +36,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")
 
 def _folder(folder: str | None, out: str | None) -> str:
     if (folder is None) == (out is None):
-        raise typer.BadParameter("Give the folder of the run, once.", param_hint="DIR")
+        raise typer.BadParameter(
+            "Give the folder of the run, as DIR or with --out.", param_hint="DIR"
+        )
     return folder if folder is not None else str(out)
 
 

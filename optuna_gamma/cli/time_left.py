@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from optuna.trial import TrialState
+
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged.per_stage import PerStage
@@ -32,13 +36,24 @@ def remaining_epochs(status: RunStatus, options: TrainOptions, epochs: PerStage)
 
 
 def seconds_per_epoch(status: RunStatus) -> float | None:
-    """Return what an epoch took on average; :obj:`None` if none is known."""
+    """Return what an epoch took on average; :obj:`None` if none is known.
+
+    Before the first trial is finished, that is what those that run have reported so far.
+    """
     seconds, epochs = 0.0, 0
     for stage in status.stages:
         for trial in stage.trials:
             if SECONDS_KEY in trial.system_attrs and "epochs" in trial.user_attrs:
                 seconds += trial.system_attrs[SECONDS_KEY]
                 epochs += trial.user_attrs["epochs"]
+    if epochs:
+        return seconds / epochs
+    now = datetime.now()
+    for stage in status.stages:
+        for trial in stage.trials:
+            if trial.state == TrialState.RUNNING and trial.datetime_start is not None:
+                seconds += (now - trial.datetime_start).total_seconds()
+                epochs += len(trial.intermediate_values)
     return seconds / epochs if epochs else None
 
 

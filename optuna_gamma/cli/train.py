@@ -105,6 +105,7 @@ def _run(options: TrainOptions, joins: bool) -> int:
         write_options(task, options)
     files = write_files(staged, task, options)
     if not options.quiet:
+        _say_if_one_was_better(staged, options)
         width = max(len(str(path)) for path in files)
         for path, content in files.items():
             print(f"{path!s:{width}}  {content}")
@@ -113,6 +114,16 @@ def _run(options: TrainOptions, joins: bool) -> int:
             "the same command shows this again."
         )
     return DONE
+
+
+def _say_if_one_was_better(staged: StagedStudy, options: TrainOptions) -> None:
+    choose = min if options.objective == "loss" else max
+    best = choose(staged.schedule, key=lambda record: record.value)
+    if best.value != staged.schedule[-1].value:
+        print(
+            f"Stage {best.number + 1} had the better {options.objective}; the weights are those "
+            "of the last stage.\n"
+        )
 
 
 def create_task(

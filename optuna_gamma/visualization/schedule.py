@@ -28,6 +28,9 @@ from optuna_gamma.visualization.style import text
 
 _TITLE = "Learned schedule"
 
+_NARROW = 0.25
+"""Of the mean width of a stage: with fewer epochs, one would be too narrow."""
+
 
 def plot_schedule(
     staged: StagedStudy,
@@ -50,12 +53,15 @@ def plot_schedule(
     Returns:
         The figure. Its x axis counts the epochs that the promoted network has trained, where
         trials have the user attribute ``"epochs"``, as :class:`~optuna_gamma.vision.VisionTask`
-        sets it; else the stages.
+        sets it, and no stage would be too narrow to see its candidates; else the stages.
 
     Raises:
         ValueError: If no trial has a parameter.
     """
     stages = read_stages(staged)
+    widths = [drawn.end - drawn.start for drawn in stages.drawn]
+    if widths and min(widths) < _NARROW * sum(widths) / len(widths):
+        stages = read_stages(staged, by_epochs=False)
     if not stages.values:
         return nothing(_TITLE, "The staged study has no completed trials yet.")
     kinds: dict[str, BaseDistribution] = {}

@@ -221,7 +221,7 @@ def test_the_page_loads_nothing(make: Make) -> None:
     ("arguments", "code", "said"),
     [
         (["{}"], 2, "holds no run"),
-        ([], 2, "Give the folder of the run, once."),
+        ([], 2, "Give the folder of the run, as DIR or with --out."),
         (["s3://bucket/run"], 2, "give the file to write with --to"),
     ],
 )

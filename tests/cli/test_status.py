@@ -22,6 +22,7 @@ from optuna_gamma.cli.app import app
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
@@ -109,6 +110,21 @@ def test_the_time_left_is_that_of_the_trials_left(finished: tuple[Path, Result])
     assert remaining_epochs(status, longer, PerStage((2, 5))) == [2, 2, 2, 5]
 
 
+def test_the_first_trial_tells_how_long_an_epoch_takes(begin: Begin) -> None:
+    staged, found = begin(), []
+
+    def training(trial: optuna.Trial, stage: Stage) -> float:
+        for step in range(2):
+            found.append(seconds_per_epoch(staged.status()))
+            trial.report(0.0, step)
+        found.append(seconds_per_epoch(staged.status()))
+        return objective(trial, stage)
+
+    staged.optimize(training, 1, 1)
+    assert found[0] is None
+    assert all(seconds is not None and seconds > 0.0 for seconds in found[1:])
+
+
 @pytest.mark.parametrize("url", [None, "sqlite:///{}/study.db"])
 def test_export_schedule_and_trials(begin: Begin, tmp_path: Path, url: str | None) -> None:
     storage = url and url.format(tmp_path)
@@ -186,7 +202,7 @@ def test_a_folder_is_given_once(name: str, tmp_path: Path) -> None:
     for arguments in ([], [str(tmp_path), "--out", str(tmp_path)]):
         result = CliRunner().invoke(app, [name, *arguments])
         assert result.exit_code == 2
-        assert "Give the folder of the run, once." in result.stderr
+        assert "Give the folder of the run, as DIR or with --out." in result.stderr
 
 
 def test_a_database_has_to_be_given(begin: Begin, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import math
 import optuna
 import pytest
 
+from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.visualization import plot_comparison
 from optuna_gamma.visualization import plot_learning_curves
@@ -40,6 +41,16 @@ def test_schedule_shows_candidates_and_what_was_promoted(staged: Staged) -> None
     best = {trial.value for study in run.studies for trial in [study.best_trial]}
     goodness = dict(zip(values.y, values.marker.color, strict=True))
     assert all(goodness[value] == 1.0 for value in best)
+
+
+def test_schedule_gives_unlike_stages_equal_room(staged: Staged) -> None:
+    def objective(trial: optuna.Trial, stage: Stage) -> float:
+        trial.set_user_attr("epochs", (1, 18)[stage.number])
+        stage.save(trial, {})
+        return trial.suggest_float("lr", 1e-3, 1.0, log=True)
+
+    figure = plot_schedule(staged(2, 4, objective))
+    assert figure.layout.xaxis2.title.text == "stage"
 
 
 def test_schedule_counts_stages_without_epochs(staged: Staged) -> None:
