@@ -134,7 +134,7 @@ def test_ctrl_c(
     finished = [state.is_finished() for _, state, *_ in _trials(out)[0]]
     assert finished == [times == 1]
     if times == 1:
-        assert "0 of 2 stages finished" in result.stderr
+        assert "0 of 2 stages and 1 trial finished" in result.stderr
         assert "same command resumes" in result.stderr
     monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", train_epoch)
     trained(out)

@@ -151,6 +151,9 @@ def test_names_of_classes_are_no_formulas(
 
 @pytest.fixture
 def optuna_log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.logging.enable_propagation()
     yield lambda: [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     optuna.logging.disable_propagation()
+    optuna.logging.set_verbosity(verbosity)
