@@ -108,11 +108,13 @@ def test_a_finite_space_is_not_exhausted_because_a_row_of_it_is(
     def cells(trial: optuna.Trial) -> float:
         return trial.suggest_int("i", 0, 3) + trial.suggest_int("j", 0, 3)
 
+    optuna.logging.set_verbosity(optuna.logging.INFO)
     optuna.logging.enable_propagation()
     study = optuna.create_study(sampler=GammaBOSampler(seed=0))
     for _ in range(9):
         study.enqueue_trial({"i": 1})
     study.optimize(cells, n_trials=9)
     optuna.logging.disable_propagation()
+    assert "finished with value" in caplog.text
     assert {trial.params["j"] for trial in study.trials} == {0, 1, 2, 3}
     assert "All points" not in caplog.text
