@@ -166,6 +166,8 @@ class Worker:
             assert ledger is not None
             self._task.on_progress(number, ledger)
             if ledger.promoted is not None:
+                if number == 0:  # others may have begun and finished it meanwhile
+                    self._check_objective()
                 self._run.publish()
                 self._claims.park_surplus(number)
                 _logger.info(
