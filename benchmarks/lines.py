@@ -16,6 +16,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def versioned(folder: Path, name: str, version: str, is_read_only: bool) -> Path:
+    """Return the file of what has a name, in its current version.
+
+    Args:
+        folder: Where the files are.
+        name: What is stored.
+        version: Its version now.
+        is_read_only: Whether to fall back on the version stored last, if this one has no file.
+    """
+    path = folder / f"{name}@{version}.jsonl"
+    if is_read_only and not path.exists():
+        stored = folder.glob(f"{name}@*.jsonl")
+        return max(stored, key=lambda p: p.stat().st_mtime, default=path)
+    return path
+
+
 def add_line(path: Path, content: dict[str, Any]) -> None:
     """Add a line, on disk on return.
 

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
+from benchmarks.lines import versioned
 from benchmarks.pruning.methods import PRUNERS
 from benchmarks.pruning.methods import SAMPLERS
 from benchmarks.pruning.task import EPOCHS
@@ -137,11 +138,7 @@ class Store:
 
     def _path(self, sampler: str) -> Path:
         name = sampler.replace(", ", "-").replace(" ", "-")
-        path = self._folder / f"{name}@{SAMPLERS[sampler].versions()}.jsonl"
-        if self._is_read_only and not path.exists():
-            stored = self._folder.glob(f"{name}@*.jsonl")
-            return max(stored, key=lambda p: p.stat().st_mtime, default=path)
-        return path
+        return versioned(self._folder, name, SAMPLERS[sampler].versions(), self._is_read_only)
 
     def _of(self, sampler: str) -> dict[str, Outcome]:
         path = self._path(sampler)

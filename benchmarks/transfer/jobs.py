@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
+from benchmarks.lines import versioned
 from benchmarks.samplers.problem import Problem
 from benchmarks.samplers.problem import study_name
 from benchmarks.samplers.problem import study_seed
@@ -116,8 +117,4 @@ class Store:
         add_line(self._path(job), {"key": job.key, "steps": steps})
 
     def _path(self, job: Job) -> Path:
-        path = self._folder / f"{job.method}@{job.version}.jsonl"
-        if self._is_read_only and not path.exists():
-            stored = self._folder.glob(f"{job.method}@*.jsonl")
-            return max(stored, key=lambda p: p.stat().st_mtime, default=path)
-        return path
+        return versioned(self._folder, job.method, job.version, self._is_read_only)

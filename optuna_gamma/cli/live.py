@@ -81,9 +81,8 @@ class _Table:
     def keep_reading(self) -> None:
         """Read how far the run is, now and then."""
         while not self.done.wait(_SECONDS):
-            with suppress(
-                Exception
-            ):  # a database out of reach: the worker will say so if it lasts
+            # Where a database is out of reach, the worker will say so if it lasts.
+            with suppress(Exception):
                 self.last = self.read()
 
     def read(self) -> RenderableType:
