@@ -78,6 +78,8 @@ class Plan:
         seeds: Seeds.
         thrifty: Methods that spend a budget of their own for each report. Where there are more
             than :data:`FEW_IMAGES`, they run with the largest only.
+        early: Further budgets of the first method, after each of which it is compared with what
+            the others are at last.
     """
 
     problems: tuple[Problem, ...]
@@ -85,13 +87,21 @@ class Plan:
     budgets: tuple[int, ...]
     seeds: tuple[int, ...]
     thrifty: tuple[AnyMethod, ...] = ()
+    early: tuple[int, ...] = ()
+
+    @property
+    def all_budgets(self) -> tuple[int, ...]:
+        """Budgets after which anything is reported, the smallest first."""
+        return tuple(sorted({*self.budgets, *self.early}))
 
     def jobs_of(self, problem: Problem, method: AnyMethod, seed: int) -> list[Job]:
         """List the runs that a method's reports come from: one if a run has them all."""
+        budgets = self.all_budgets if method == self.methods[0] else self.budgets
         if method.anytime:
-            return [Job(problem, method, self.budgets, seed)]
+            return [Job(problem, method, budgets, seed)]
         is_large = not 0 < problem.n_train <= FEW_IMAGES
-        budgets = self.budgets[-1:] if is_large and method in self.thrifty else self.budgets
+        if is_large and method in self.thrifty:
+            budgets = budgets[-1:]
         return [Job(problem, method, (n,), seed) for n in budgets]
 
     def jobs(self) -> list[Job]:
@@ -126,11 +136,11 @@ def get_plan(preset: Preset, purpose: Purpose) -> Plan:
         random = replace(DEFAULT, sampler="random")
         others = (AutoLRS(), PBT(), SuccessiveHalving())
         methods = (DEFAULT, *tuned, LONG[0], *others, THESIS, random)
-    budgets = (2, 4, 12) if purpose is Purpose.final else (12,)
+    budgets, early = ((2, 4, 12), (3,)) if purpose is Purpose.final else ((12,), ())
     if preset is Preset.smoke:
-        budgets = (2,)
+        budgets, early = (2,), ()
     n_seeds = 1 if preset is Preset.smoke else 5
     first = 0 if purpose is Purpose.choose else 100
     seeds = tuple(range(first, first + n_seeds))
     thrifty = () if preset is Preset.paper else tuple(set(methods) - {DEFAULT, LONG[0]})
-    return Plan(problems, methods, budgets, seeds, thrifty)
+    return Plan(problems, methods, budgets, seeds, thrifty, early)

@@ -34,10 +34,11 @@ NOTES = (
 )
 
 COMPARED = (
-    "{default} − the other, averaged weights of both, paired over seeds and data sets, budget "
-    "{budget}. points: difference of accuracy in percent, with Student's 95 % interval; error "
-    "ratio: of mean errors, averaged over data sets; p: of Wilcoxon's signed-rank test and of the "
-    "paired t-test, two-sided."
+    "{default}, budget {own} − the other, budget {budget}, averaged weights of both, paired "
+    "over seeds and data sets. points: difference of accuracy in percent, with Student's 95 % "
+    "interval; least: mean difference on the data set where it is smallest; error ratio: of mean "
+    "errors, averaged over data sets; p: of Wilcoxon's signed-rank test and of the paired t-test, "
+    "two-sided."
 )
 
 
@@ -75,13 +76,14 @@ def write(reports: Reports, preset: Preset, purpose: Purpose, out: Path) -> None
     record = Record(name, "Staged training", rows, plan.seeds, ("torch",), notes)
     record.save(out, _picture(reports))
     text = f"{markdown(rows)}\n\n{notes}\n"
-    compared = _compare(reports)
-    if compared:
-        default = plan.methods[0].name
-        notes = COMPARED.format(default=default, budget=plan.budgets[-1])
-        Record(f"{name}-differences", "Differences", compared, plan.seeds, ("torch",), notes).save(
-            out
-        )
+    last = plan.budgets[-1]
+    for own in (last, *plan.early):
+        compared = _compare(reports, own)
+        if not compared:
+            continue
+        notes = COMPARED.format(default=plan.methods[0].name, own=own, budget=last)
+        stem = f"{name}-differences" if own == last else f"{name}-differences-after-{own}"
+        Record(stem, "Differences", compared, plan.seeds, ("torch",), notes).save(out)
         text += f"\n{markdown(compared)}\n\n{notes}\n"
     (out / f"{name}.md").write_text(text)
 
@@ -89,7 +91,7 @@ def write(reports: Reports, preset: Preset, purpose: Purpose, out: Path) -> None
 def _rows(reports: Reports) -> list[dict[str, Any]]:
     plan, rows = reports.plan, []
     for problem in plan.problems:
-        for budget in plan.budgets:
+        for budget in plan.all_budgets:
             for method in plan.methods:
                 found = list(reports.of(problem, method, budget).values())
                 if not found:
@@ -115,15 +117,17 @@ def _listed(rates: Sequence[float]) -> str:
     return " ".join(shown if len(shown) <= 5 else [*shown[:2], "…", *shown[-2:]])
 
 
-def _compare(reports: Reports) -> list[dict[str, Any]]:
+def _compare(reports: Reports, own: int) -> list[dict[str, Any]]:
+    """Set the first method after a budget of its own beside the others after the largest."""
     plan, rows = reports.plan, []
     default, *others = plan.methods
-    budget = plan.budgets[-1]
     for method in others:
         differences: list[float] = []
         ratios: list[float] = []
+        means: dict[str, float] = {}
         for problem in plan.problems:
-            left, right = (reports.of(problem, m, budget) for m in (default, method))
+            left = reports.of(problem, default, own)
+            right = reports.of(problem, method, plan.budgets[-1])
             pairs = np.array(
                 [
                     (left[seed]["averaged"]["test"][1], right[seed]["averaged"]["test"][1])
@@ -131,16 +135,20 @@ def _compare(reports: Reports) -> list[dict[str, Any]]:
                 ]
             )
             if len(pairs):
-                differences += (100 * (pairs[:, 0] - pairs[:, 1])).tolist()
+                points = 100 * (pairs[:, 0] - pairs[:, 1])
+                differences += points.tolist()
+                means[problem.name] = float(points.mean())
                 errors = 1 - pairs.mean(0)
                 ratios.append(float(errors[0] / errors[1]) if errors[1] else float("nan"))
         if len(differences) < 2 or not np.any(differences):
             continue
+        least = min(means, key=means.__getitem__)
         rows.append(
             {
                 "other": method.name,
                 "pairs": len(differences),
                 "points": Mean.of(differences).text(2),
+                "least": f"{means[least]:.2f}, {least}",
                 "error ratio": round(float(np.mean(ratios)), 3),
                 "p, Wilcoxon": round(float(stats.wilcoxon(differences).pvalue), 4),
                 "p, t": round(float(stats.ttest_1samp(differences, 0.0).pvalue), 4),
@@ -156,10 +164,10 @@ def _picture(reports: Reports) -> Figure:
     for axes, problem in zip(panels, plan.problems, strict=True):
         for i, method in enumerate(plan.methods):
             for kind, style in zip(KINDS, ("--", "-"), strict=True):
-                found = [reports.of(problem, method, n) for n in plan.budgets]
+                found = [reports.of(problem, method, n) for n in plan.all_budgets]
                 points = [
                     (n, 100 * float(np.mean([r[kind]["test"][1] for r in of_n.values()])))
-                    for n, of_n in zip(plan.budgets, found, strict=True)
+                    for n, of_n in zip(plan.all_budgets, found, strict=True)
                     if of_n
                 ]
                 if points:
@@ -174,7 +182,7 @@ def _picture(reports: Reports) -> Figure:
                         lw=1,
                     )
         axes.set_xscale("log")
-        axes.set_xticks(plan.budgets, [str(n) for n in plan.budgets], minor=False)
+        axes.set_xticks(plan.all_budgets, [str(n) for n in plan.all_budgets], minor=False)
         axes.minorticks_off()
         axes.set(title=problem.name, xlabel="epochs spent / epochs of one training")
         axes.grid(color="0.9")

@@ -40,9 +40,12 @@ from benchmarks.staged.methods import Tuned
 from benchmarks.staged.plan import DEFAULT
 from benchmarks.staged.plan import get_plan
 from benchmarks.staged.plan import LONG
+from benchmarks.staged.plan import Plan
 from benchmarks.staged.populations import exploited
 from benchmarks.staged.populations import PBT
 from benchmarks.staged.populations import SuccessiveHalving
+from benchmarks.staged.report import Reports
+from benchmarks.staged.report import write
 from benchmarks.thesis.jobs import OnlyStage
 from optuna_gamma.staged import Stage
 from optuna_gamma.vision import load_dataset
@@ -151,6 +154,8 @@ class TestBudget:
             )
             if is_thrifty and not method.anytime and method not in (DEFAULT, *LONG):
                 assert found == [12]
+            elif method == DEFAULT:
+                assert found == sorted([*plan.budgets, *plan.early])
             else:
                 assert found == list(plan.budgets)
         assert len({job.key for job in plan.jobs()}) == len(plan.jobs())
@@ -395,6 +400,35 @@ class TestStore:
         (path,) = tmp_path.iterdir()
         path.rename(tmp_path / "PBT@older.jsonl")
         assert Store(tmp_path).missing([job]) == [job]
+
+    def test_the_first_method_is_also_compared_while_it_has_spent_less(
+        self, tmp_path: Path
+    ) -> None:
+        first, other = Tuned("constant", "random"), Tuned("cosine", "random")
+        plan = Plan((TINY,), (first, other), (4,), (0, 1, 2), early=(2,))
+
+        def right(budget: int, of_method: AnyMethod, seed: int) -> float:
+            return 0.5 if of_method == other else 0.4 + 0.1 * budget + 0.01 * seed
+
+        def report(job: Job) -> dict[str, Any]:
+            reports = []
+            for n in job.budgets:
+                test = (1.0, right(n, job.method, job.seed))
+                found = {"valid": test, "test": test, "rates": [0.1]}
+                reports.append({"budget": n, "epochs": n, "raw": found, "averaged": found})
+            return {"reports": reports}
+
+        results = {job: report(job) for job in plan.jobs()}
+        write(Reports(plan, results), Preset.smoke, Purpose.final, tmp_path)
+        at_last, after_2 = (
+            json.loads((tmp_path / f"staged-final-smoke-differences{end}.json").read_text())
+            for end in ("", "-after-2")
+        )
+        assert at_last["rows"][0]["points"].startswith("31.00")
+        assert after_2["rows"][0]["points"].startswith("11.00")
+        assert after_2["rows"][0]["least"] == "11.00, digits-100"
+        assert "budget 2 − the other, budget 4" in after_2["notes"]
+        assert (tmp_path / "staged-final-smoke.md").read_text().count("| other |") == 2
 
 
 def test_the_command_refuses_what_it_does_not_know() -> None:
