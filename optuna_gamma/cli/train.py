@@ -144,7 +144,7 @@ def create_task(
         )
     if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
         raise ValueError(f"`out` must be a local folder, but got {options.out}.")
-    _check_searched(options)
+    _check_settings(options)
     data = load_dataset(
         options.dataset, options.data, options.n_train, options.n_valid, options.seed
     )
@@ -154,7 +154,7 @@ def create_task(
             f"`batch_size` must not be above the number of training images, "
             f"{len(data.train[0]):,}, but got {largest}."
         )
-    # Of what is searched the task is given the lower end, and checks it before anything starts.
+    # Of what is searched the task is given the lower end.
     settings = {name: getattr(options, name) for name in SETTINGS}
     settings.update({name: low for name, (low, _) in options.searched.items()})
     return VisionTask(
@@ -174,9 +174,12 @@ def create_task(
     )
 
 
-def _check_searched(options: TrainOptions) -> None:
-    for name, (low, high) in options.searched.items():
-        check_setting(name, high)
+def _check_settings(options: TrainOptions) -> None:
+    for name in SETTINGS:
+        value = getattr(options, name)
+        for end in value if isinstance(value, tuple) else (value,):
+            check_setting(name, end)
+    for name, (low, _) in options.searched.items():
         if name in _LOG and low <= 0:
             raise ValueError(
                 f"`{name}` is searched on a logarithmic scale, which has no {low:g}: give a "

@@ -87,6 +87,15 @@ def test_bad_input_is_named_and_changes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", ["0", "-5", "0:9", "2.5"])
+def test_the_batch_size_is_looked_at_before_epochs_are_counted(tmp_path: Path, size: str) -> None:
+    out = tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", "--out", str(out), f"--batch-size={size}"])
+    assert result.exit_code == 2, result.output
+    assert "--batch-size must be an int of at least 1, but got" in result.stderr
+    assert not out.exists()
+
+
 def test_spaces_in_a_list_are_passed_over(tmp_path: Path, train: Callable[..., Result]) -> None:
     result = train(tmp_path / "run", "--augment", "crop, rotate")
     assert "but got 'rotate'" in result.stderr
