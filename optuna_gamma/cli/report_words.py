@@ -111,11 +111,14 @@ def _what_was_done(facts: Facts) -> str:
 def _cost(facts: Facts) -> str:
     words = f"{_count(len(facts.trials), 'trial')} finished"
     spent, kept = _epochs(facts)
-    if spent:
+    if spent > kept > 0:
         words += (
             f", {spent:,.6g} epochs in all, of which {kept:,.6g} made the network: the others "
             "were the price of the search"
         )
+    elif spent:
+        words += f", {spent:,.6g} epochs in all"
+        words += ", which all made the network" if kept else ", none of them promoted yet"
     seconds = sum(trial.system_attrs.get(SECONDS_KEY, 0.0) for trial in facts.trials)
     if seconds:
         words += f". Training took {duration(seconds)}, added up over all workers"
@@ -242,7 +245,8 @@ def _failures(facts: Facts) -> list[str]:
         )
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in facts.trials)
     if n_pruned:
-        said.append(f"{n_pruned} of {_count(len(facts.trials), 'trial')} were pruned.")
+        were = "was" if n_pruned == 1 else "were"
+        said.append(f"{n_pruned} of {_count(len(facts.trials), 'trial')} {were} pruned.")
     abandoned = sum(stage.n_abandoned for stage in facts.status.stages)
     if abandoned:
         said.append(f"{_count(abandoned, 'trial')} interrupted: whoever goes on runs them again.")

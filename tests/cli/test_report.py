@@ -142,6 +142,27 @@ def test_a_run_in_python(make: Make) -> None:
     assert not [name for name in os.listdir(folder / "checkpoints") if "tmp" in name]
 
 
+def test_epochs_of_a_run_without_a_search_had_no_price(make: Make, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def training(trial: optuna.Trial, stage: Stage) -> float:
+        if trial.number:
+            seen.append(_Page(written(folder)).said)
+        trial.set_user_attr("epochs", 3)
+        stage.save(trial, {})
+        return trial.suggest_float("rate", 0.1, 1.0)
+
+    staged, folder = make(2, 0)
+    staged.optimize(training, 1, 2)
+    assert "1 trial finished, 3 epochs in all, none of them promoted yet." in seen[0]
+    said = _Page(written(folder)).said
+    assert "6 epochs in all, of which 3 made the network: the others were the price" in said
+    staged = create_staged_study(study_name="other", directory=tmp_path / "other")
+    staged.optimize(training, 2, 1)
+    said = _Page(written(tmp_path / "other")).said
+    assert "2 trials finished, 6 epochs in all, which all made the network." in said
+
+
 def test_a_promoted_value_at_the_end_of_its_range_is_told(make: Make) -> None:
     def at_the_end(trial: optuna.Trial, stage: Stage) -> float:
         stage.save(trial, {})
