@@ -80,7 +80,7 @@ def _report(
             if row["changed"] not in tests.index:
                 continue
             test = tests.loc[row["changed"]]
-            row[f"{budget} trials"] = _cell(table, row["changed"], test["p"])
+            row[f"{budget} trials"] = _cell(table, row["changed"], test["p_holm"])
     rows = [row for row in rows if len(row) > 1]
     record = Record(
         name=f"ablation-{suite}-{preset.value}",
