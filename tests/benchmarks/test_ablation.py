@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.record import Preset
+from benchmarks.samplers.plan import Plan
+from benchmarks.samplers.record import RunRecord
 from benchmarks.samplers.run import ENTRANTS
 from benchmarks.samplers.setting import Setting
 from benchmarks.samplers.variants import VARIANTS
@@ -76,3 +80,27 @@ def test_the_command_writes_a_table_and_resumes(
     sizes = [file.stat().st_size for file in files]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert [file.stat().st_size for file in files] == sizes
+
+
+def test_stars_are_of_p_values_corrected_for_the_number_of_rows(tmp_path: Path) -> None:
+    from benchmarks.samplers import ablation
+
+    # Worse on all of six problems: p is 0.03, and three times that corrected for three rows.
+    regrets = {"gamma": 0.1, "start-up 2": 0.2, "start-up 8": 0.3, "copula": 0.4}
+    records = [
+        RunRecord(
+            label, "1", "bbob", "x", f"f{k:02}", 2, 0, 12, ((1, regret * (k + 1)),), 1.0, 1.0
+        )
+        for label, regret in regrets.items()
+        for k in range(6)
+    ]
+
+    def cells(chosen: list[RunRecord]) -> list[str]:
+        ablation._report("bbob", chosen, Plan(12), tmp_path, Preset.smoke)
+        rows = json.loads((tmp_path / "ablation-bbob-smoke.json").read_text())["rows"]
+        return [row["12 trials"] for row in rows]
+
+    assert len(cells(records)) == 3
+    assert not any("*" in cell for cell in cells(records))
+    (cell,) = cells([record for record in records if record.sampler in ("gamma", "copula")])
+    assert cell.endswith("0*")
