@@ -1,6 +1,6 @@
 """Several objectives: accurate random forests, and small ones.
 
-``constraints.py`` knows how large a forest may be. Who does not looks at the Pareto front: the
+``constraints.py`` knows how large a forest may be. If you do not know that, look at the Pareto front: the
 forests of which none of the others is both smaller and more accurate. Each trial is placed where
 the front is expected to move on most.
 

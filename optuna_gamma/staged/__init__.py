@@ -1,6 +1,7 @@
 """The staged study: one Optuna study per training stage, the best trial's weights carried on."""
 
 from optuna_gamma.staged.checkpoint import CheckpointError
+from optuna_gamma.staged.replay import Replay
 from optuna_gamma.staged.schedule import StagedSchedule
 from optuna_gamma.staged.schedule import StageRecord
 from optuna_gamma.staged.stage import Stage
@@ -13,6 +14,7 @@ from optuna_gamma.staged.study import StagedStudy
 
 __all__ = [
     "CheckpointError",
+    "Replay",
     "RunStatus",
     "Stage",
     "StageRecord",
