@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import replace
-import hashlib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +23,7 @@ from benchmarks.pruning.task import EPOCHS
 from benchmarks.samplers.contenders import Contender
 from benchmarks.samplers.contenders import CONTENDERS
 from benchmarks.samplers.contenders import own_version
+from benchmarks.sources import version_of_sources
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import history
 from optuna_gamma.bo.kernel import Array
@@ -78,7 +78,7 @@ def _without_pruned(
 
 
 def _version() -> str:
-    return f"{own_version()}-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:6]}"
+    return f"{own_version()}-{version_of_sources([Path(__file__)], digits=6)}"
 
 
 ABLATIONS = {

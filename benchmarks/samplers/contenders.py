@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from benchmarks.samplers.rivals.grid import grid_sampler
 from benchmarks.samplers.rivals.hebo import hebo_sampler
 from benchmarks.samplers.rivals.hebo import hebo_version
 from benchmarks.samplers.setting import Setting
+from benchmarks.sources import version_of_sources
 import optuna_gamma
 from optuna_gamma import GammaBOSampler
 
@@ -54,7 +54,7 @@ def packages(*names: str) -> Callable[[], str]:
 
 @lru_cache
 def own_version() -> str:
-    """Hash the sources that our proposals depend on, as they are when first asked for."""
+    """Return the version of what our proposals depend on, as it is when first asked for."""
     package = Path(optuna_gamma.__file__).parent
     sources = sorted((package / "bo").glob("*.py"))
     names = (
@@ -62,10 +62,7 @@ def own_version() -> str:
         *("pending", "conditional", "learning_curves", "space"),
     )
     sources += [package / f"{name}.py" for name in names]
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:10]
+    return version_of_sources(sources, digits=10)
 
 
 def _gamma(setting: Setting) -> BaseSampler:

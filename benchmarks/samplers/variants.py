@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from scipy import stats
 from benchmarks.samplers.contenders import Contender
 from benchmarks.samplers.contenders import own_version
 from benchmarks.samplers.setting import Setting
+from benchmarks.sources import version_of_sources
 from optuna_gamma import GammaBOSampler
 from optuna_gamma import GammaPrior
 from optuna_gamma import proposal
@@ -63,7 +63,7 @@ class _Changed(GammaBOSampler):
 
 
 def _version() -> str:
-    return f"{own_version()}-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:6]}"
+    return f"{own_version()}-{version_of_sources([Path(__file__)], digits=6)}"
 
 
 def _with(*changes: Change, **arguments: Any) -> Contender:

@@ -178,7 +178,7 @@ def conjugate_log_ei(
         \mu' = \frac{m / s^2 + \sum_i y_i / \hat\sigma^2}{1 / s^2 + n / \hat\sigma^2}.
 
     It is the origin of this package and a baseline, not a recommendation. The printed equations
-    (10), (13)-(15) are not readable; this reading reproduces the figures 12 and 13.
+    (10), (13)-(15) are not readable; this reading reproduces figures 12 and 13 in part.
 
     Args:
         posterior: Predictions at m points; the degrees of freedom are not used.

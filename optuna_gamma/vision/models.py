@@ -58,7 +58,7 @@ def create_model(
 
     Reference:
         Y. H. Kim, doctoral thesis, Pukyong National University, chapter 5, after the
-        ``DeepConvNet`` of S. Goki, "Deep Learning from Scratch", O'Reilly Japan, 2016. He
+        ``DeepConvNet`` of K. Saitoh, "Deep Learning from Scratch", O'Reilly Japan, 2016. He
         initialisation: K. He et al., "Delving Deep into Rectifiers", ICCV 2015. ``cifar10_cnn.py``
         in the examples of Keras 2. Glorot initialisation: X. Glorot and Y. Bengio, AISTATS 2010.
     """
