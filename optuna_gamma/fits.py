@@ -41,8 +41,10 @@ def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[
     for trial in reversed(trials[:number]):
         if trial.state.is_finished() and trial.system_attrs.get(THETA_KEY):
             suggested = trial.system_attrs.get(SUGGESTED_KEY)
-            if suggested is None or suggested.keys() == names:  # else of the source's space
-                return _unpack(trial.system_attrs)
+            is_of_source = suggested is not None and suggested.keys() != names
+            fits = _unpack(trial.system_attrs, trial.number)
+            if fits and not is_of_source:
+                return fits
     return {}
 
 
@@ -54,7 +56,7 @@ def write_fits(study: Study, trial: FrozenTrial, fits: Mapping[str, Fitted]) -> 
         trial: The trial.
         fits: Fits by the name of the column; one that is too long by itself is not kept.
     """
-    for key, encoded in zip(_keys(), _pack(fits), strict=False):
+    for key, encoded in zip(_keys(), _pack(fits, trial.number), strict=False):
         study._storage.set_trial_system_attr(trial._trial_id, key, encoded)
 
 
@@ -62,13 +64,13 @@ def _keys() -> map[str]:
     return map(lambda i: f"{THETA_KEY}:{i}" if i else THETA_KEY, count())
 
 
-def _pack(fits: Mapping[str, Fitted]) -> list[str]:
+def _pack(fits: Mapping[str, Fitted], number: int) -> list[str]:
     if fits.keys() == {""}:
-        encoded = fits[""].to_json()
+        encoded = fits[""].to_json(number)
         return [encoded] if len(encoded) <= MAX_ATTR_LENGTH else []
     packed: list[str] = []
     for name, fit in fits.items():
-        pair = f"[{json.dumps(name)},{fit.to_json()}]"
+        pair = f"[{json.dumps(name)},{fit.to_json(number)}]"
         if packed and len(packed[-1]) + len(pair) + 1 <= MAX_ATTR_LENGTH:
             packed[-1] = f"{packed[-1][:-1]},{pair}]"
         elif len(pair) + 2 <= MAX_ATTR_LENGTH:
@@ -76,12 +78,15 @@ def _pack(fits: Mapping[str, Fitted]) -> list[str]:
     return packed
 
 
-def _unpack(attrs: Mapping[str, str]) -> dict[str, Fitted]:
+def _unpack(attrs: Mapping[str, str], number: int) -> dict[str, Fitted]:
+    """Return a trial's own fits: copies and retried trials have those of another, too."""
     fits = {}
     for key in _keys():
         if key not in attrs:
             break
         content = json.loads(attrs[key])
         pairs = content if isinstance(content, list) else [("", content)]
-        fits.update({name: Fitted.from_content(fit) for name, fit in pairs})
+        fits.update(
+            {name: Fitted.from_content(f) for name, f in pairs if f.get("trial") == number}
+        )
     return fits

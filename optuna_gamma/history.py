@@ -126,6 +126,9 @@ class Observations:
 _OPEN, _ABSENT, _COMPLETE, _FAILED, _PRUNED = range(5)
 """What is known of a trial: not finished; finished elsewhere; completed; failed; pruned."""
 
+RETRY_KEY = "retry_history"
+"""Trial system attribute of Optuna's: numbers of the trials that it is another attempt at."""
+
 _KINDS = {
     TrialState.COMPLETE: _COMPLETE,
     TrialState.FAIL: _FAILED,
@@ -144,6 +147,7 @@ class _Trials:
         fields += [("number", np.int64), ("kind", np.int64)]
         self._rows = np.zeros(0, dtype=fields)
         self._constraints: dict[str, Array] = {}
+        self._retried: set[int] = set()
         # Only with one objective are trials pruned.
         self._curves = LearningCurves(float(self._signs[0]))
 
@@ -159,6 +163,7 @@ class _Trials:
         pending, running = [], []
         for i in np.flatnonzero(rows["kind"] == _OPEN).tolist():
             trial = trials[i]
+            self._retried.update(trial.system_attrs.get(RETRY_KEY, ()))
             if trial.number == number or trial.state == TrialState.WAITING:
                 continue
             params = params_in(trial, self._space)
@@ -177,7 +182,7 @@ class _Trials:
                     self._constraints[key][i] = value
             else:
                 rows["kind"][i] = _ABSENT
-        usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
+        usable = self._usable(rows)
         is_pruned = rows["kind"][usable] == _PRUNED
         values, noise = rows["values"][usable], np.zeros(len(usable))
         if is_pruned.any():
@@ -193,6 +198,25 @@ class _Trials:
             running=np.array(running, dtype=np.intp),
             noise=noise,
         )
+
+    def _usable(self, rows: NDArray[Any]) -> NDArray[np.intp]:
+        """List the finished trials that tell something, (n,).
+
+        One that failed tells nothing if it was tried again, or another at its point did not fail:
+        then what failed was the machine.
+        """
+        usable = np.flatnonzero(rows["kind"] >= _COMPLETE)
+        is_failed = rows["kind"][usable] == _FAILED
+        if not is_failed.any():
+            return usable
+        went_well = {point.tobytes() for point in rows["point"][usable[~is_failed]]}
+        is_accident = [
+            int(row["number"]) in self._retried or row["point"].tobytes() in went_well
+            for row in rows[usable[is_failed]]
+        ]
+        is_failed[is_failed] = is_accident
+        told: NDArray[np.intp] = usable[~is_failed]
+        return told
 
     def _values(self, trial: FrozenTrial) -> Array:
         if trial.state != TrialState.COMPLETE or trial.values is None:

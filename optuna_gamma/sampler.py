@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
-import logging
 import math
+import operator
 from typing import Any
 from typing import get_args
 
 import numpy as np
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
@@ -43,7 +44,7 @@ from optuna_gamma.view import look
 from optuna_gamma.view import View
 
 
-_logger = logging.getLogger(__name__)
+_logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 EXHAUSTED_KEY = "gamma:exhausted"
 """Study system attribute: whether it was said that all points of its space are taken."""
@@ -61,7 +62,8 @@ class GammaBOSampler(BaseSampler):
     trial maximises the expected improvement under these predictions.
 
     Trials that failed, such as diverged trainings, count as bad ones, so that what made them so
-    is not proposed again. Of pruned trials the model sees what they might have come to, judged by
+    is not proposed again; but for those that were tried again, such as interrupted ones, or did
+    not fail at the same point another time, or whose neighbours contradict them. Of pruned trials the model sees what they might have come to, judged by
     what they had reported and by how others went on from there, with more noise the less that
     tells; those that reported nothing count as failed.
 
@@ -104,9 +106,10 @@ class GammaBOSampler(BaseSampler):
             ``"conjugate"``: the update of the thesis that this package is named after, kept as a
             baseline for one objective.
         prior: Prior of the precision of the standardised values.
-        n_startup_trials: Number of trials to complete before the first fit. The first of them
-            is the middle of the search space (of the logarithm with ``log=True``), with random
-            categories; the others come from a scrambled Sobol sequence.
+        n_startup_trials: Number of trials to finish before the first fit, one of them completed.
+            The first of them is the middle of the search space (of the logarithm with
+            ``log=True``), with random categories; the others come from a scrambled Sobol
+            sequence.
         independent_sampler: Sampler for the parameters that no finished trial has, and for those
             of the first trial, which then is not the middle; not for what source trials suggest.
             Defaults to drawing them uniformly.
@@ -126,7 +129,7 @@ class GammaBOSampler(BaseSampler):
             after the start-up trials: that is where no finished trial has it.
 
     Raises:
-        TypeError: If the source trials are no trials.
+        TypeError: If an argument is of another type, or the source trials are no trials.
         ValueError: If an argument is out of range; when it proposes, if a study with several
             objectives meets ``acquisition="conjugate"`` or source trials.
 
@@ -155,11 +158,11 @@ class GammaBOSampler(BaseSampler):
         if acquisition not in get_args(Acquisition):
             names = ", ".join(f'"{name}"' for name in get_args(Acquisition))
             raise ValueError(f"`acquisition` must be one of {names}, but got {acquisition!r}.")
-        if n_startup_trials < 0:
-            raise ValueError(f"`n_startup_trials` must not be negative, got {n_startup_trials}.")
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must not be negative, but got {seed}.")
-        self._streams = Streams(seed)
+        n_startup_trials = _whole("n_startup_trials", n_startup_trials)
+        _check_type("prior", prior, GammaPrior)
+        _check_type("independent_sampler", independent_sampler, BaseSampler)
+        _check_type("deterministic_objective", deterministic_objective, bool)
+        self._streams = Streams(None if seed is None else _whole("seed", seed))
         self._acquisition: Acquisition = acquisition
         self._proposer = Proposer(
             acquisition, prior or GammaPrior(), n_startup_trials, deterministic_objective
@@ -209,7 +212,8 @@ class GammaBOSampler(BaseSampler):
             if fixed := _fixed_params(study):
                 whole = without_single(kept.search_space(study, trials))
                 held = {name: kind for name, kind in whole.items() if name in fixed}
-            space = kept.space(trials, {**search_space, **held})
+            # In one order, whatever is held: fits name no parameters.
+            space = kept.space(trials, dict(sorted({**search_space, **held}.items())))
         else:
             space = self._source.space()
         if not space.distributions:
@@ -235,7 +239,10 @@ class GammaBOSampler(BaseSampler):
                 if space.cube.none_of(self._proposer.taken(seen))(middle).all():
                     x: Array = middle[0]
                     return x
-            return self._point(study, trial, space, seen, source, allowed)
+            modelled = self._point(study, trial, space, seen, source, allowed)
+            if modelled is None:
+                return self._startup_point(study, trial, space, seen)
+            return modelled
 
         x, seen = settle(
             look,
@@ -266,6 +273,8 @@ class GammaBOSampler(BaseSampler):
     ) -> Any:
         """Draw one parameter by itself."""
         self._check(study)
+        if param_distribution.single():
+            return Space({param_name: param_distribution}).decode(np.zeros(1))[param_name]
         # In a first trial no more is known of the search space.
         space = Space(without_single({**trial.distributions, param_name: param_distribution}))
         suggested = trial.system_attrs.get(SUGGESTED_KEY, {}) if len(self._source) else {}
@@ -351,8 +360,8 @@ class GammaBOSampler(BaseSampler):
         source: Column | None,
         allowed: Mapping[str, Sequence[Any]],
         asked: str = "",
-    ) -> Array:
-        """Return the next point of a space, (d,).
+    ) -> Array | None:
+        """Return the next point of a space, (d,); :obj:`None` if there is no model.
 
         Args:
             study: The study.
@@ -364,8 +373,7 @@ class GammaBOSampler(BaseSampler):
             asked: The parameter that is asked for, if it is not the whole point.
         """
         if not self._proposer.can_fit(seen, source):
-            return self._startup_point(study, trial, space, seen)
-
+            return None
         rng = self._streams(study, trial.number, "relative", *([asked] if asked else []))
         trials = study._get_trials(deepcopy=False, use_cache=False)
         try:
@@ -374,8 +382,8 @@ class GammaBOSampler(BaseSampler):
                 cube = learn_cube(space, seen, source, allowed, {*trial.params, asked})
                 x, fits = self._proposer(cube, seen, source, last, rng)
         except np.linalg.LinAlgError as error:
-            _logger.debug("There is no model, a start-up point is proposed: %s", error)
-            return self._startup_point(study, trial, space, seen)
+            _logger.debug("There is no model: %s", error)
+            return None
         if not asked:
             write_fits(study, trial, fits)
         return x
@@ -400,7 +408,10 @@ class GammaBOSampler(BaseSampler):
             allowed[name] = values(distribution)
         source = self._source.observe(space, study.directions[0])
         seen = kept.observe(study, trials, space, trial.number)
-        params = space.decode(self._point(study, trial, space, seen, source, allowed, name))
+        x = self._point(study, trial, space, seen, source, allowed, name)
+        if x is None:
+            return {name: self._draw(study, trial, name, distribution, math.inf)}
+        params = space.decode(x)
         if isinstance(distribution, FloatDistribution):
             # Of a range that was merged, values may differ in their last digit.
             params[name] = min(max(params[name], distribution.low), distribution.high)
@@ -462,7 +473,8 @@ class GammaBOSampler(BaseSampler):
     def _startup_point(
         self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
     ) -> Array:
-        sequence = self._streams(study, "startup")
+        # Optuna reseeds the samplers of its threads before each trial: it is one sequence for all.
+        sequence = self._streams.first(study, "startup")
         rng = self._streams(study, trial.number, "startup")
         taken = self._proposer.taken(seen)
         return startup_point(space.cube, trial.number, taken, sequence, rng)
@@ -472,6 +484,23 @@ def _fixed_params(study: Study) -> Mapping[str, Any]:
     """Return what PartialFixedSampler, around this sampler, holds fixed."""
     sampler = study.sampler
     return sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
+
+
+def _whole(name: str, value: int) -> int:
+    """Return a number that must be whole and not negative, NumPy's as Python's."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an int, but got {value!r}.") from None
+    if whole < 0:
+        raise ValueError(f"`{name}` must not be negative, but got {whole}.")
+    return whole
+
+
+def _check_type(name: str, value: object, expected: type) -> None:
+    """Refuse what is neither :obj:`None` nor of a type."""
+    if value is not None and not isinstance(value, expected):
+        raise TypeError(f"`{name}` must be a {expected.__name__} or None, but got {value!r}.")
 
 
 def _source(trials: Sequence[FrozenTrial], acquisition: str) -> SourceTrials:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -20,7 +21,11 @@ from optuna_gamma.bo.kernel import Array
 
 
 MAX_GRID = 4096
-"""Ordinal parameters with more values than this are continuous until they are decoded."""
+"""Ordinal parameters with more values than this have no grid, and are rounded."""
+
+
+_NARROW = 1e-9
+"""A range of this width, relative to its lower end, is linear, whatever its scale."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,15 @@ class Space:
     def cube(self) -> Cube:
         """The cube, its coordinates in the order of the parameters."""
         kinds = self.distributions.values()
+        grids = tuple(_grid(distribution) for distribution in kinds)
         return Cube(
-            grids=tuple(_grid(distribution) for distribution in kinds),
+            grids=grids,
             is_categorical=np.array([isinstance(k, CategoricalDistribution) for k in kinds]),
+            rounding={
+                j: _rounding(kind)
+                for j, (kind, grid) in enumerate(zip(kinds, grids, strict=True))
+                if grid is None and _numeric(kind).step is not None
+            },
         )
 
     def contains(self, params: Mapping[str, Any]) -> bool:
@@ -95,6 +106,11 @@ def _numeric(distribution: BaseDistribution) -> FloatDistribution | IntDistribut
     return distribution
 
 
+def _is_log(numeric: FloatDistribution | IntDistribution) -> bool:
+    """Tell whether a range has a logarithmic scale that logarithms can resolve."""
+    return numeric.log and numeric.high - numeric.low > _NARROW * numeric.low
+
+
 def _grid(distribution: BaseDistribution) -> Array | None:
     if isinstance(distribution, CategoricalDistribution):
         return np.arange(len(distribution.choices), dtype=np.float64)
@@ -109,6 +125,19 @@ def _grid(distribution: BaseDistribution) -> Array | None:
     return _encode(numeric, [numeric.low + i * numeric.step for i in range(n)])
 
 
+def _rounding(distribution: BaseDistribution) -> Callable[[Array], Array]:
+    """Return what moves coordinates, (m,), to those of the parameter's nearest values."""
+
+    def rounded(x: Array) -> Array:
+        nearest: Array = x.copy()
+        active = ~np.isnan(x)
+        values = [_decode(distribution, value) for value in x[active].tolist()]
+        nearest[active] = _encode(distribution, values)
+        return nearest
+
+    return rounded
+
+
 def _encode(distribution: BaseDistribution, values: Sequence[Any]) -> Array:
     if isinstance(distribution, CategoricalDistribution):
         return np.array([distribution.to_internal_repr(value) for value in values])
@@ -117,7 +146,7 @@ def _encode(distribution: BaseDistribution, values: Sequence[Any]) -> Array:
     if low == high:
         return np.zeros(len(values))
     x = np.clip(np.array(values, dtype=np.float64), low, high)
-    if numeric.log:
+    if _is_log(numeric):
         ends = np.log(np.array([low, high]))
         unit: Array = np.clip((np.log(x) - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
         return unit
@@ -131,7 +160,7 @@ def _decode(distribution: BaseDistribution, x: float) -> Any:
         return distribution.choices[int(x)]
     numeric = _numeric(distribution)
     low, high = float(numeric.low), float(numeric.high)
-    if numeric.log:
+    if _is_log(numeric):
         value = math.exp(math.log(low) * (1.0 - x) + math.log(high) * x)
     else:
         value = low * (1.0 - x) + high * x

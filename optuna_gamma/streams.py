@@ -35,6 +35,10 @@ class Streams:
         key = repr((seed, self.reseeds, name, *purpose)).encode()
         return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
 
+    def first(self, study: Study, *purpose: int | str) -> np.random.Generator:
+        """Return the stream that there was before any exchange."""
+        return replace(self, reseeds=0)(study, *purpose)
+
     def reseeded(self) -> Streams:
         """Return other streams, the same for all that were reseeded as often."""
         return replace(self, reseeds=self.reseeds + 1)

@@ -78,10 +78,15 @@ class Fitted:
     distrusted: NDArray[np.intp]
     has_source: bool = False
 
-    def to_json(self) -> str:
-        """Encode, the hyper-parameters with four decimals."""
+    def to_json(self, number: int) -> str:
+        """Encode, the hyper-parameters with four decimals.
+
+        Args:
+            number: Number of the trial that it is kept with.
+        """
         theta = [round(float(t), 4) for t in self.theta]
         content = {"n": self.n, "theta": theta, "distrusted": self.distrusted.tolist()}
+        content["trial"] = number
         if self.has_source:
             content["source"] = True
         return json.dumps(content, separators=(",", ":"))
@@ -250,7 +255,9 @@ class _Data:
         is_categorical, source_values = cube.is_categorical, np.empty(0)
         # An infinite constraint says on which side of its boundary a point is, but not how far.
         is_spoilt = np.isinf(values) if is_constraint else spoilt(values) & is_complete
-        is_suspect = is_complete & ~is_spoilt
+        # What fails where others do not was cut short from outside, by Ctrl-C or preemption.
+        is_failed = np.isneginf(values) & ~seen.is_complete & (not is_constraint)
+        is_suspect = is_complete & ~is_spoilt | is_failed
         if source is not None:
             X = np.concatenate([with_task(X, TARGET), with_task(source.X, SOURCE)])
             is_categorical, source_values = np.append(is_categorical, True), source.values

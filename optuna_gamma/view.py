@@ -61,6 +61,10 @@ def look(
     """Look at what a trial was proposed from; see :meth:`.GammaBOSampler.view`."""
     all_trials = study._get_trials(deepcopy=False, use_cache=False)
     n = len(all_trials) if number is None else number
+    if not 0 <= n <= len(all_trials):
+        raise ValueError(
+            f"`number` must be that of one of the study's {len(all_trials)} trials, but got {n}."
+        )
     kept = history(study, all_trials)
     search_space = without_single(kept.search_space(study, all_trials))
     space = kept.space(all_trials, search_space)

@@ -87,7 +87,7 @@ def test_what_is_asked_for_and_was_not_proposed_is_modelled(
         y = trial.suggest_float("y", 0, 1) if trial.number % 2 else 0.4
         return (x - 0.2) ** 2 + (y - 0.8) ** 2
 
-    with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+    with caplog.at_level(logging.WARNING, logger="optuna.optuna_gamma.sampler"):
         study = run(whimsical, 26)
     assert not caplog.records
     late = [t.params["y"] for t in study.trials[14:] if "y" in t.params]
@@ -101,7 +101,7 @@ def test_a_parameter_that_no_trial_has_is_warned_of(caplog: pytest.LogCaptureFix
 
     for silent in (False, True):
         caplog.clear()
-        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+        with caplog.at_level(logging.WARNING, logger="optuna.optuna_gamma.sampler"):
             run(objective, 9, warn_independent_sampling=not silent)
         messages = [record.getMessage() for record in caplog.records]
         assert len(messages) == (0 if silent else 1)

@@ -155,14 +155,14 @@ def test_an_exhausted_space_is_said_to_be_so_once(caplog: pytest.LogCaptureFixtu
     for n_trials, messages in ((4, 0), (1, 1), (3, 1)):
         sampler = GammaBOSampler(seed=0)  # a new worker
         study = optuna.load_study(study_name="s", storage=storage, sampler=sampler)
-        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+        with caplog.at_level(logging.WARNING, logger="optuna.optuna_gamma.sampler"):
             study.optimize(lambda t: t.suggest_int("a", 0, 3), n_trials=n_trials)
         assert len([r for r in caplog.records if "search space" in r.getMessage()]) == messages
 
 
 def test_when_repeats_are_allowed_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0, deterministic_objective=False))
-    with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+    with caplog.at_level(logging.WARNING, logger="optuna.optuna_gamma.sampler"):
         study.optimize(lambda t: t.suggest_int("a", 0, 3), n_trials=8)
     assert not caplog.records
 
@@ -186,3 +186,33 @@ def test_in_an_exhausted_space_running_points_are_the_last_choice() -> None:
         optuna.create_trial(params={"a": a}, distributions=space, value=a) for a in range(4)
     )
     assert {study.ask(space).params["a"] for _ in range(4)} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "best"),
+    [
+        (IntDistribution(1, 5000, log=True), 7),
+        (IntDistribution(1, 10**6, log=True), 1),
+        (IntDistribution(1, 5000), 2),
+        (FloatDistribution(0, 1, step=1e-4), 0.3),
+    ],
+)
+@pytest.mark.parametrize("others", [{}, {"b": IntDistribution(1, 3)}])
+def test_points_are_not_repeated_where_values_are_too_many_for_a_grid(
+    kind: BaseDistribution, best: float, others: Space
+) -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    points = set()
+    for _ in range(25):
+        trial = study.ask({"a": kind, **others})
+        points.add(tuple(trial.params.values()))
+        study.tell(trial, abs(math.log(trial.params["a"] + 0.01) - math.log(best + 0.01)))
+    assert len(points) == 25
+
+
+def test_spaces_larger_than_any_double_are_searched() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    space: Space = {f"p{i:04}": CategoricalDistribution([False, True]) for i in range(1030)}
+    for _ in range(5):
+        trial = study.ask(space)
+        study.tell(trial, float(sum(trial.params.values())))

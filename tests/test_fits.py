@@ -54,4 +54,16 @@ def test_what_is_too_long_is_left_out() -> None:
 
 def test_the_only_column_is_kept_as_it_was_before_there_were_others() -> None:
     _, attrs = kept({"": Fitted(7, np.array([0.5, -1.0]), np.array([2], dtype=np.intp))})
-    assert attrs == {THETA_KEY: '{"n":7,"theta":[0.5,-1.0],"distrusted":[2]}'}
+    assert attrs == {THETA_KEY: '{"n":7,"theta":[0.5,-1.0],"distrusted":[2],"trial":0}'}
+
+
+def test_fits_that_came_with_a_copy_are_not_read() -> None:
+    first = optuna.create_study()
+    for _ in range(2):
+        trial = first.ask()
+        write_fits(first, first.trials[-1], {"": fit(trial.number, 4, 1)})
+        first.tell(trial, 1.0)
+    copied = optuna.create_study()
+    copied.add_trials(first.trials[1:])  # number 1 has become number 0
+    assert read_fits(first.trials, 2, Space({}))
+    assert read_fits(copied.trials, 1, Space({})) == {}

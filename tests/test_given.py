@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
 
+import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import PartialFixedSampler
 import pytest
 
 from optuna_gamma import GammaBOSampler
+from optuna_gamma.fits import THETA_KEY
 
 
 BEST = {"a": 2.0, "b": -3.0}
@@ -118,3 +122,24 @@ def test_a_finite_space_is_not_exhausted_because_a_row_of_it_is(
     assert "finished with value" in caplog.text
     assert {trial.params["j"] for trial in study.trials} == {0, 1, 2, 3}
     assert "All points" not in caplog.text
+
+
+def test_fits_belong_to_the_same_parameters_whatever_is_held_fixed() -> None:
+    """Only `a` matters, so its length-scale is the shortest in every fit."""
+
+    def rough(trial: optuna.Trial) -> float:
+        x = {name: trial.suggest_float(name, 0, 1) for name in "abc"}
+        return math.sin(20.0 * x["a"])
+
+    plain = GammaBOSampler(seed=0)
+    study = optuna.create_study(sampler=plain)
+    study.optimize(rough, n_trials=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.sampler = PartialFixedSampler({"a": 0.5}, plain)
+    study.optimize(rough, n_trials=4)
+    study.sampler = plain
+    study.optimize(rough, n_trials=4)
+    for trial in study.trials[40:]:
+        theta = json.loads(trial.system_attrs[THETA_KEY])["theta"]
+        assert np.argmin(theta[:3]) == 0

@@ -43,7 +43,7 @@ def test_what_was_kept_equals_a_fresh_look() -> None:
             ended = running.pop(i % len(running))
             state = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)[i % 4 % 3]
             study.tell(ended, float(i) if state == TrialState.COMPLETE else None, state)
-        add(study, 0.1, TrialState.WAITING)
+        add(study, 0.1 + i / 100, TrialState.WAITING)
         a, b = see(study, kept), see(study, History())
         np.testing.assert_array_equal(a.X, b.X)
         np.testing.assert_array_equal(a.values, b.values)
@@ -121,17 +121,17 @@ def test_constraints_come_by_key_as_trials_have_them() -> None:
 
 def test_a_failure_where_it_was_not_feasible_says_nothing_of_objectives() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"])
-    for state, constraint in (
-        (TrialState.COMPLETE, 1.0),
-        (TrialState.FAIL, 1.0),
-        (TrialState.FAIL, -1.0),
-        (TrialState.COMPLETE, -1.0),
+    for x, state, constraint in (
+        (0.1, TrialState.COMPLETE, 1.0),
+        (0.2, TrialState.FAIL, 1.0),
+        (0.3, TrialState.FAIL, -1.0),
+        (0.4, TrialState.COMPLETE, -1.0),
     ):
         study.add_trial(
             optuna.create_trial(
                 state=state,
                 values=[1.0, 2.0] if state == TrialState.COMPLETE else None,
-                params={"x": 0.5, "c": "a"},
+                params={"x": x, "c": "a"},
                 distributions=SPACE,
                 constraints={"k": constraint},
             )
@@ -215,3 +215,18 @@ def test_of_a_bracket_trials_are_told_apart_by_their_numbers() -> None:
     seen = History().observe(study, bracket, Space(SPACE), 3)
     np.testing.assert_array_equal(seen.numbers, [1])
     np.testing.assert_array_equal(seen.running, [2])
+
+
+def test_a_failure_that_did_not_repeat_itself_is_left_out() -> None:
+    study = optuna.create_study()
+    add(study, 0.5, TrialState.FAIL)
+    add(study, 1.0, TrialState.FAIL)
+    add(study, 1.5, TrialState.COMPLETE, 1.0)
+    assert see(study, History()).numbers.tolist() == [0, 1, 2]
+    add(study, 0.5, TrialState.COMPLETE, 2.0)  # at the same point
+    assert see(study, History()).numbers.tolist() == [1, 2, 3]
+    again = optuna.create_trial(
+        state=TrialState.WAITING, system_attrs={"fixed_params": {"x": 1.0}, "retry_history": [1]}
+    )
+    study.add_trial(again)  # as Optuna's callbacks for trials whose worker died
+    assert see(study, History()).numbers.tolist() == [2, 3]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
@@ -270,6 +271,85 @@ def test_independent_sampler_is_used() -> None:
 def test_bad_arguments_are_refused(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         GammaBOSampler(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"seed": 3.0}, "`seed` must be an int, but got 3.0"),
+        ({"n_startup_trials": 2.5}, "`n_startup_trials` must be an int, but got 2.5"),
+        ({"prior": 2.0}, "`prior` must be a GammaPrior or None, but got 2.0"),
+        ({"independent_sampler": "random"}, "`independent_sampler` must be a BaseSampler"),
+        ({"deterministic_objective": "no"}, "`deterministic_objective` must be a bool or None"),
+    ],
+)
+def test_arguments_of_other_types_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        GammaBOSampler(**arguments)
+
+
+def test_a_seed_of_numpys_is_the_same_seed(mixed: Objective) -> None:
+    first, second = (
+        optuna.create_study(sampler=GammaBOSampler(seed=seed))
+        for seed in (3, np.int64(3))  # type: ignore[list-item]
+    )
+    for study in (first, second):
+        study.optimize(mixed, n_trials=6)
+    assert [t.params for t in first.trials] == [t.params for t in second.trials]
+
+
+def test_start_up_is_one_sequence_for_all_threads() -> None:
+    space = {name: FloatDistribution(0, 1) for name in "xy"}
+    plain, reseeded = (optuna.create_study(sampler=GammaBOSampler(seed=0)) for _ in range(2))
+    for study in (plain, reseeded):
+        for _ in range(4):
+            if study is reseeded:
+                study.sampler.reseed_rng()
+            study.tell(study.ask(space), 0.0)
+    # The first trial's categories and parameters are drawn; the others lie on the sequence.
+    assert [t.params for t in plain.trials[1:]] == [t.params for t in reseeded.trials[1:]]
+
+
+def test_a_trial_that_was_interrupted_hardly_matters() -> None:
+    def gap(interrupted: int, seed: int) -> float:
+        def objective(trial: optuna.Trial) -> float:
+            x = [trial.suggest_float(f"x{i}", 0, 1) for i in range(3)]
+            if trial.number == interrupted:
+                raise OSError
+            return sum((value - 0.3 - 0.1 * i) ** 2 for i, value in enumerate(x))
+
+        study = optuna.create_study(sampler=GammaBOSampler(seed=seed))
+        study.optimize(objective, n_trials=26, catch=OSError)
+        return math.log10(study.best_value)
+
+    gaps = np.array([[gap(k, seed) for k in (99, 12)] for seed in range(4)]).mean(axis=0)
+    assert gaps[1] < gaps[0] + 1.2  # 2 and more were lost while it counted as bad in any case
+
+
+def test_a_range_of_its_own_is_kept_where_there_is_no_model() -> None:
+    for seed in range(5):
+        sampler = GammaBOSampler(seed=seed, warn_independent_sampling=False)
+        study = optuna.create_study(sampler=sampler)
+        for _ in range(4):
+            study.add_trial(optuna.create_trial(value=1.0))  # completed, without parameters
+        study.optimize(lambda t: t.suggest_int("n", 1, 100 if t.number == 4 else 3), n_trials=3)
+        assert all(trial.params["n"] <= 3 for trial in study.trials[5:])
+
+
+def test_a_single_value_is_returned_when_it_is_asked_for_by_hand() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(lambda t: t.suggest_int("n", 2, 2) + t.suggest_float("x", 0, 1), n_trials=6)
+    trial = study._storage.get_trial(study.ask()._trial_id)
+    assert study.sampler.sample_independent(study, trial, "n", IntDistribution(2, 2)) == 2
+
+
+def test_a_trial_that_there_is_not_cannot_be_looked_at(mixed: Objective) -> None:
+    sampler = GammaBOSampler(seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(mixed, n_trials=6)
+    for number in (-1, 7):
+        with pytest.raises(ValueError, match=f"one of the study's 6 trials, but got {number}"):
+            sampler.view(study, number)
 
 
 def test_prior_is_used(mixed: Objective) -> None:

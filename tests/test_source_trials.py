@@ -141,7 +141,7 @@ def test_the_middle_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> No
         sampler = GammaBOSampler(seed=0, source_trials=source, n_startup_trials=n_startup_trials)
         study = optuna.create_study(sampler=sampler)
         caplog.clear()
-        with caplog.at_level(logging.WARNING, logger="optuna_gamma"):
+        with caplog.at_level(logging.WARNING, logger="optuna.optuna_gamma.sampler"):
             study.optimize(grows, n_trials=3)
             assert not caplog.records
             study.optimize(grows, n_trials=2)
@@ -309,3 +309,17 @@ def test_bad_source_trials_are_refused(
 def test_bad_source_trials_are_refused_later_too() -> None:
     with pytest.raises(TypeError, match="Study"):
         GammaBOSampler().with_source_trials(optuna.create_study())  # type: ignore[arg-type]
+
+
+def test_constraints_are_searched_while_all_trials_fail() -> None:
+    earlier = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    earlier.optimize(lambda t: t.suggest_float("x", -5, 5) ** 2, n_trials=6)
+
+    def failing(trial: optuna.Trial) -> float:
+        trial.suggest_float("x", -5, 5)
+        trial.set_constraint("c", 1.0)
+        raise OSError
+
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, source_trials=earlier.trials))
+    study.optimize(failing, n_trials=4, catch=OSError)
+    assert len({trial.params["x"] for trial in study.trials}) == 4

@@ -84,3 +84,11 @@ def test_coordinates_follow_the_order_of_the_parameters() -> None:
     assert space.cube.is_categorical.tolist() == [False, True]
     assert space.encode([{"a": "y", "b": 0}]).tolist() == [[0.0, 1.0]]
     assert space.decode(np.array([1.0, 0.0])) == {"b": 1, "a": "x"}
+
+
+def test_a_logarithmic_range_that_logarithms_cannot_tell_apart_is_linear() -> None:
+    space = Space({"n": IntDistribution(2**51 - 6, 2**51 - 1, log=True)})
+    values = [{"n": 2**51 - 6 + k} for k in range(6)]
+    x = space.encode(values)
+    assert len(np.unique(x)) == 6
+    assert [space.decode(point) for point in x] == values

@@ -234,6 +234,8 @@ def fill_in(points: Array, X: Array) -> Array:
     Returns:
         The points, what is inactive as it is at the best known point that has it, or zero, (m, d).
     """
+    if not len(X):
+        return points
     present = ~np.isnan(X)
     best = X[present.argmax(axis=0), np.arange(X.shape[1])]
     filled: Array = np.where(np.isnan(points), np.nan_to_num(best), points)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from functools import lru_cache
 from itertools import product
 import math
@@ -38,11 +40,14 @@ class Cube:
             [0, 1]. Ordinal values lie in [0, 1], categories are 0, 1, 2, …
         is_categorical: Which coordinates are categorical, (d,).
         activity: Which coordinates a point has; :obj:`None`: all.
+        rounding: Of coordinates with too many values for a grid, what moves some of them, (m,), to
+            the nearest admissible ones.
     """
 
     grids: tuple[Array | None, ...]
     is_categorical: BoolArray
     activity: Activity | None = None
+    rounding: Mapping[int, Callable[[Array], Array]] = field(default_factory=dict)
 
     @property
     def dim(self) -> int:
@@ -51,7 +56,7 @@ class Cube:
 
     @property
     def size(self) -> float:
-        """Number of points; infinite with a continuous coordinate."""
+        """Number of points; infinite with a continuous coordinate, or beyond all doubles."""
         return sum(map(_size, self._branches()))
 
     def points(self) -> Array:
@@ -107,6 +112,8 @@ class Cube:
             if grid is not None:
                 middles = 0.5 * (grid[1:] + grid[:-1])
                 x[:, j] = grid[np.searchsorted(middles, x[:, j])]
+            elif j in self.rounding:
+                x[:, j] = self.rounding[j](x[:, j])
         return x
 
     def none_of(self, taken: Array) -> Callable[[Array], BoolArray]:
@@ -127,7 +134,7 @@ class Cube:
 
 
 def _size(grids: Grids) -> float:
-    return math.prod(math.inf if grid is None else len(grid) for grid in grids)
+    return math.prod(math.inf if grid is None else float(len(grid)) for grid in grids)
 
 
 @lru_cache(maxsize=64)

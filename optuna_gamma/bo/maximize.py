@@ -23,6 +23,9 @@ taken ones."""
 RELAXABLE = 8
 """Ordinal coordinates with more values than this move continuously and are then rounded."""
 
+_MOST_VARIANTS, _FEWEST_ROUNDS = 6_000, 4
+"""Of discrete coordinates so many values are tried at most, but each of them so often."""
+
 FIRST_STEP = 0.05
 TOLERANCE = 1e-3
 """Gain of log EI below which a search ends: a tenth of a per cent of the expected improvement."""
@@ -106,11 +109,12 @@ def maximize(
     moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
     moving &= ~cube.is_categorical
     discrete = [j for j, grid in enumerate(cube.grids) if grid is not None and len(grid) > 1]
+    is_rounded = bool(discrete or cube.rounding)
     for _ in range(3 if discrete else 1):
         climbed, climbed_values = x, values
         if moving.any():
             climbed, climbed_values = _climb(acquisition, x, moving, effort.rounds)
-        if discrete:
+        if is_rounded:
             climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
             climbed_values = _evaluate(acquisition, climbed)
         better = free(climbed) & (climbed_values > values)
@@ -193,10 +197,14 @@ def _climb(
 
 def _try_values(acquisition: Acquisition, x: Array, discrete: list[int], cube: Cube) -> Array:
     """Change one discrete coordinate at a time to its best value, until none is better."""
+    n_variants = sum(len(_variants(x[0], j, cube)) for j in discrete)
+    rounds = 0
+    if n_variants:
+        rounds = min(2 * len(discrete) + 2, max(_FEWEST_ROUNDS, _MOST_VARIANTS // n_variants))
     best = []
     for point in x:
         value = float(acquisition(point[None])[0])
-        for _ in range(2 * len(discrete) + 2):
+        for _ in range(rounds):
             trials = np.concatenate([_variants(point, j, cube) for j in discrete])
             trial_values = acquisition(trials)
             top = int(np.argmax(trial_values))
