@@ -300,9 +300,9 @@ def _images(array: NDArray[Any], name: str) -> NDArray[Any]:
         finite = np.isfinite(_as_float32(array)).reshape(len(array), -1).all(axis=1)
         if n_bad := int((~finite).sum()):
             raise ValueError(
-                f"{name} must hold finite numbers, but {n_bad} of its {len(array)} images have NaN "
-                "or infinite pixels, or some above float32's largest, 3.4e38: leave them out, or "
-                "mend them."
+                f"{name} must hold finite numbers, but {n_bad} of its {len(array)} images have "
+                "NaN or infinite pixels, or some above float32's largest, 3.4e38: leave them out, "
+                "or mend them."
             )
     return np.moveaxis(array, -1, 1)
 
