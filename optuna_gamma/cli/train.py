@@ -142,6 +142,7 @@ def create_task(
             "`lr_min` and `lr_max` must be positive and in this order, but got "
             f"{options.lr_min:g} and {options.lr_max:g}."
         )
+    check_setting("lr_max", options.lr_max)
     if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
         raise ValueError(f"`out` must be a local folder, but got {options.out}.")
     _check_settings(options)

@@ -206,8 +206,10 @@ def _without_user(url: str) -> str:
 
     >>> _without_user("ftp://me:secret@example.org/run")
     'ftp://example.org/run'
+    >>> _without_user("ftp://me:se@cret@example.org/run")
+    'ftp://example.org/run'
     """
-    return re.sub(r"(?<=//)[^/@]*@", "", url)
+    return re.sub(r"(?<=//)[^/]*@", "", url)
 
 
 def _sync(path: Path) -> None:

@@ -96,6 +96,12 @@ class RunIdentity:
         content = directory.read(FILE_NAME)
         if content is None:
             return None
+        if not content:  # where there are no hard links it is made before it is written
+            raise ValueError(
+                f"{directory.show(FILE_NAME)} cannot be read: it is empty. If the directory holds "
+                "nothing else, whoever began the run was killed at it: delete the file. If it "
+                "does, restore the file from a backup."
+            )
         try:
             return RunIdentity(**unseal(content, _SCHEMA_VERSION))
         except (ValueError, TypeError) as error:

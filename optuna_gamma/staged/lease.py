@@ -84,7 +84,10 @@ class Process:
 
     def is_known_dead(self) -> bool:
         """Whether the process ran on this machine and is gone; of others nothing is known."""
-        return self.host == _host() and _status(self.pid) != self.started
+        if self.host != _host():
+            return False
+        started = _status(self.pid)
+        return started is None or "" != started != self.started
 
 
 @functools.cache
@@ -100,21 +103,25 @@ def _host() -> str:
 
 
 def _status(pid: int) -> str | None:
-    """When a process of this machine started, or :obj:`None` if it is gone or a zombie."""
+    """When a process of this machine started, or :obj:`None` if it is gone or a zombie.
+
+    It is empty where the process lives and the system does not tell.
+    """
     if os.name == "nt":
         return ""  # no signal 0 there
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name, in parentheses, may hold anything; see proc(5) for the fields after it.
             fields = file.read().rpartition(b")")[2].split()
-    except FileNotFoundError:
-        if os.path.isdir("/proc/self"):
-            return None
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass
     else:
         return None if fields[0] in (b"Z", b"X") else fields[19].decode()
-    try:  # macOS and other systems without /proc: ids only
+    # Systems without /proc, such as macOS, and those that hide other users' processes there
+    # (hidepid): ids only.
+    try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or no system has such an id
         return None
     except PermissionError:
         pass

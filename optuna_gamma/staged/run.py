@@ -171,13 +171,18 @@ class Run:
                 self.storage.set_study_user_attr(study_id, _PROMOTED_KEY, record.trial_number)
             content = schedule.to_json().encode()
             if self.directory.read(SCHEDULE_FILE) != content:
-                # Named like a checkpoint in the making, so that it is collected if we are killed.
-                # If another worker collects it first, then that one has written the schedule.
-                aside = temporary_name(record.number, record.trial_number, uuid.uuid4().hex)
-                with suppress(FileNotFoundError):
-                    self.directory.write(SCHEDULE_FILE, content, aside)
+                self._write_schedule(content, record)
         self.collect(len(schedule), self.ledger(len(schedule)))
         return schedule
+
+    def _write_schedule(self, content: bytes, last: StageRecord) -> None:
+        # Named like a checkpoint in the making, so that it is collected if we are killed. Another
+        # worker, or `clean`, may collect it before it is renamed, and need not write one itself.
+        for _ in range(2):
+            aside = temporary_name(last.number, last.trial_number, uuid.uuid4().hex)
+            with suppress(FileNotFoundError):
+                self.directory.write(SCHEDULE_FILE, content, aside)
+                return
 
     def collect(
         self, stage: int, ledger: Ledger | None, *, dry_run: bool = False

@@ -59,8 +59,11 @@ class _JournalFile(BaseJournalBackend):
         self._path = path
         self._lock = _LockFile(f"{path}.lock")
         self._offsets = [0]
-        open(path, "ab").close()
-        if not self._is_terminated():
+        if not os.path.exists(path):
+            open(path, "ab").close()
+        # Who may only read, reads what is before the end of the last whole line.
+        places = (path, os.path.dirname(path))  # the lock is made in the folder
+        if not self._is_terminated() and all(os.access(place, os.W_OK) for place in places):
             self.append_logs([])
 
     def _is_terminated(self) -> bool:

@@ -100,8 +100,8 @@ def drop_pictures(store: ArtifactStore, study: optuna.Study, promoted: int) -> N
                 for artifact_id in _ours(trial.system_attrs).values():
                     if _read(store, artifact_id) != _dropped():
                         store.write(artifact_id, io.BytesIO(_dropped()))
-    except OSError as error:
-        _logger.warning(f"Pictures of {study.study_name} cannot be deleted: {error}")
+    except (OSError, ValueError, TypeError, KeyError) as error:  # others may write to the storage
+        _logger.warning(f"Pictures of {study.study_name} cannot be deleted: {error!r}")
 
 
 def _ours(system_attrs: Mapping[str, Any]) -> dict[str, str]:

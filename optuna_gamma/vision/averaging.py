@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import copy
 from typing import Literal
 
+import torch
 from torch import nn
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 from torch.optim.swa_utils import update_bn
 
@@ -34,15 +35,25 @@ class TailAverage:
 
     def __init__(self, model: nn.Module, n_steps: int) -> None:
         self.trained = model
-        self._average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+        self._average = copy.deepcopy(model)
+        self._average_in = get_swa_multi_avg_fn()
         self._n_left_out = n_steps // 2
         self._n_seen = 0
 
+    @torch.no_grad()
     def update(self) -> None:
         """Take the weights in that a step has come to."""
         self._n_seen += 1
-        if self._n_seen > self._n_left_out:
-            self._average.update_parameters(self.trained)
+        if self._n_seen <= self._n_left_out:
+            return
+        means, weights = list(self._average.parameters()), list(self.trained.parameters())
+        # PyTorch's AveragedModel does the same, but keeps the count in a tensor on the CPU, for
+        # which a GPU is waited for at each step.
+        if n_averaged := self._n_seen - self._n_left_out - 1:
+            self._average_in(means, weights, n_averaged)
+        else:
+            _copy(means, weights)
+        _copy(self._average.buffers(), self.trained.buffers())
 
     def model(self, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
         """Return the network with the mean weights so far, or as it is if there are none yet.
@@ -53,6 +64,10 @@ class TailAverage:
         """
         if self._n_seen <= self._n_left_out:
             return self.trained
-        update_bn(batches, self._average.module)
-        module: nn.Module = self._average.module
-        return module
+        update_bn(batches, self._average)
+        return self._average
+
+
+def _copy(to: Iterable[Tensor], these: Iterable[Tensor]) -> None:
+    for here, there in zip(to, these, strict=True):
+        here.copy_(there)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Sized
 from dataclasses import dataclass
 import hashlib
 import os
@@ -236,6 +237,11 @@ def _split(
         )
     labels, y = np.unique(_labels(arrays.y_train, len(x), "y_train"), return_inverse=True)
     y_test = _labels(arrays.y_test, len(x_test), "y_test")
+    if isinstance(arrays.classes, str) or not isinstance(arrays.classes, Sized | None):
+        raise ValueError(
+            f"The names of the classes of {name!r} must be a list, one a class, but they are "
+            f"{arrays.classes!r}."
+        )
     if arrays.classes is not None and len(arrays.classes) != len(labels):
         raise ValueError(
             f"{name!r} has {len(labels)} different training labels, but names "
@@ -290,11 +296,14 @@ def _images(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must hold images, but its shape is {array.shape}.")
     if array.dtype.kind not in "buif":
         raise ValueError(f"{name} must hold finite numbers, but its type is {array.dtype}.")
-    if n_bad := int((~np.isfinite(array).reshape(len(array), -1).all(axis=1)).sum()):
-        raise ValueError(
-            f"{name} must hold finite numbers, but {n_bad} of its {len(array)} images have NaN or "
-            "infinite pixels: leave them out, or mend them."
-        )
+    if array.dtype.kind == "f":
+        finite = np.isfinite(_as_float32(array)).reshape(len(array), -1).all(axis=1)
+        if n_bad := int((~finite).sum()):
+            raise ValueError(
+                f"{name} must hold finite numbers, but {n_bad} of its {len(array)} images have "
+                "NaN or infinite pixels, or some above float32's largest, 3.4e38: leave them out, "
+                "or mend them."
+            )
     return np.moveaxis(array, -1, 1)
 
 
@@ -351,4 +360,9 @@ def _choose(
 
 def _to_float(images: NDArray[Any]) -> Tensor:
     scale = 255.0 if images.dtype == np.uint8 else 1.0
-    return torch.from_numpy(images.astype(np.float32, order="C")).div_(scale)
+    return torch.from_numpy(_as_float32(images)).div_(scale)
+
+
+def _as_float32(images: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return images.astype(np.float32, order="C")

@@ -18,6 +18,11 @@ from optuna_gamma.vision.augmentation import crop_reach
 from optuna_gamma.vision.data import Dataset
 
 
+# PyTorch refuses numbers above float32's largest, 3.4e38, and AdamW's first step takes ten times
+# the learning rate.
+_LARGEST = 1e37
+
+
 def check_setting(name: str, value: Any) -> None:
     """Refuse a value that no network can be trained with."""
     if name == "dropout" and value is None:  # the network's own
@@ -29,7 +34,8 @@ def check_setting(name: str, value: Any) -> None:
     elif name in ("momentum", "dropout"):
         possible, expected = 0.0 <= float(value) < 1.0, "in [0, 1)"
     else:
-        possible, expected = 0.0 <= float(value) < math.inf, "finite and not negative"
+        possible = 0.0 <= float(value) <= _LARGEST
+        expected = f"finite and not negative, at most {_LARGEST:g}"
     if not possible:
         raise ValueError(f"`{name}` must be {expected}, but got {value!r}.")
 

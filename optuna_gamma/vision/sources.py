@@ -77,6 +77,10 @@ def _mnist_like(cls: type[datasets.MNIST]) -> Callable[[Path], Arrays]:
         folder = Path(cls.__name__, "raw")
         files = ", ".join(file for file, _ in cls.resources)
         remedy = f"Put {files} from {cls.mirrors[0]} into {root / folder}"
+        for name, _ in cls.resources:  # torchvision looks only whether they are there
+            file = root / folder / Path(name).stem
+            if file.is_file() and file.stat().st_size == 0:
+                raise ValueError(f"{file} is empty: delete it to have it downloaded anew.")
         train, test = _torchvision(cls, root, folder, remedy)
         return Arrays(
             train.data.numpy(),

@@ -371,6 +371,8 @@ class VisionTask:
                 raise ValueError(
                     f"`model` cannot take images of shape {self.data.input_shape}: {error}"
                 ) from error
+            if self.batch_size == 1:
+                _check_single(model, images[:1])
         if shape != (2, self.data.n_classes):
             raise ValueError(
                 f"`model` must turn 2 images into logits of shape (2, {self.data.n_classes}), but "
@@ -421,14 +423,28 @@ class VisionTask:
         return predict(model, self._splits[split][0])
 
 
+def _check_single(model: nn.Module, image: Tensor) -> None:
+    model.train()
+    try:
+        with torch.no_grad(), precision(image.device):
+            model(image)
+    except Exception as error:
+        raise ValueError(
+            "`batch_size` must be at least 2, because `model` cannot be trained with a single "
+            f"image, as where it has batch normalisation: {error}"
+        ) from error
+
+
 def _name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch has a type for CUDA's only; for the CPU and for MPS it has a text.
+    # PyTorch has a type for its own allocator on GPUs only. The CPU, MPS, the driver and NVIDIA's
+    # libraries, which take memory for themselves, have texts.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        text in str(error) for text in ("DefaultCPUAllocator", "MPS backend out of memory")
+        text in str(error)
+        for text in ("DefaultCPUAllocator", "out of memory", "_STATUS_ALLOC_FAILED")
     )
 
 

@@ -66,8 +66,16 @@ def random_numbers(seed: int, device: torch.device) -> Iterator[None]:
     ):
         torch.default_generator.manual_seed(seed)
         if not cpu:
-            torch.get_device_module(device).manual_seed(seed)
+            with _current(device):
+                torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+def _current(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Make a GPU the current one, which PyTorch's functions without a device are about."""
+    if device.type == "cuda":
+        return torch.cuda.device(device)
+    return contextlib.nullcontext()
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
@@ -83,7 +91,10 @@ def to_device(model: nn.Module, device: torch.device) -> nn.Module:
 
 def precision(device: torch.device) -> torch.autocast:
     """Mixed precision where it pays: bfloat16, which needs no loss scaling, on recent GPUs."""
-    pays = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    pays = False
+    if device.type == "cuda":
+        with _current(device):
+            pays = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=pays)
 
 

@@ -110,6 +110,8 @@ def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "broken://host" in str(caught.value)
     with pytest.raises(ValueError, match="unknown") as unknown:
         RunDirectory("unknown://me:secret@host/run")
+    with pytest.raises(ValueError, match="unknown://host/run"):
+        RunDirectory("unknown://me:se@cret@host/run")
     for error in (caught.value, unknown.value):
         assert "secret" not in f"{error!r} {error.__cause__!r}"
 

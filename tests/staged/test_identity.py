@@ -164,6 +164,19 @@ def test_a_damaged_run_json_is_named(create: Create, tmp_path: Path) -> None:
         assert path.read_text() == damaged
 
 
+def test_a_run_json_that_was_never_written_may_be_deleted(create: Create, tmp_path: Path) -> None:
+    """As by a process that is killed between the two, where there are no hard links."""
+    path = tmp_path / "run" / "run.json"
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(
+        ValueError, match=r"run\.json cannot be read: it is empty.*delete the file"
+    ):
+        create()
+    path.unlink()
+    create()
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

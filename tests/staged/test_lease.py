@@ -59,6 +59,35 @@ def test_this_process_is_alive_and_a_killed_one_dead() -> None:
     assert not replace(process, host="elsewhere").is_known_dead()
 
 
+@pytest.mark.parametrize("hidden", [FileNotFoundError, PermissionError, ProcessLookupError])
+def test_a_process_that_the_system_hides_is_dead_only_if_its_id_is_free(
+    monkeypatch: pytest.MonkeyPatch, hidden: type[OSError]
+) -> None:
+    """As under ``hidepid``, or if it dies as we look."""
+    process = replace(Process.current(), pid=12345, started="678")
+    answers: dict[int, type[OSError]] = {}
+
+    def hide(path: str, mode: str) -> None:
+        raise hidden
+
+    def kill(pid: int, signal: int) -> None:
+        assert signal == 0
+        if pid in answers:
+            raise answers[pid]
+
+    monkeypatch.setattr(lease_module, "open", hide, raising=False)
+    monkeypatch.setattr(os, "kill", kill)
+    assert not process.is_known_dead()
+    answers[12345] = PermissionError  # another user's
+    assert not process.is_known_dead()
+    answers[12345] = ProcessLookupError
+    assert process.is_known_dead()
+
+
+def test_no_process_has_an_id_beyond_the_systems() -> None:
+    assert replace(Process.current(), pid=2**70).is_known_dead()
+
+
 @pytest.mark.parametrize("value", [None, [], ["a", "b", "c"], {"host": "a"}, ["a", 1]])
 def test_what_is_no_process_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="Not a process"):

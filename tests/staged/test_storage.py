@@ -83,6 +83,23 @@ def test_a_missing_line_feed_is_put_back(path: Path) -> None:
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("tail", [b"", b'{"op_code": 4'])
+def test_who_may_only_read_reads_what_is_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
+) -> None:
+    def read_only(file: str, mode: str) -> Any:
+        if mode != "rb":
+            raise PermissionError(errno.EACCES, "Permission denied", file)
+        return open(file, mode)
+
+    path.write_bytes(path.read_bytes() + tail)
+    content = path.read_bytes()
+    monkeypatch.setattr(storage_module, "open", read_only, raising=False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert names(path) == ["first"]
+    assert path.read_bytes() == content
+
+
 def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = open_journal(str(path))
     whole = path.read_bytes()

@@ -16,6 +16,7 @@ from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.directory import RunDirectory
 
 
 Create = Callable[..., StagedStudy]
@@ -143,6 +144,26 @@ def test_clean_takes_what_nobody_needs_and_nothing_else(
     assert set(folder.iterdir()) == needed | others
     staged.optimize(objective, 3, 3)
     assert len(staged.load_best()["path"]) == 3
+
+
+def test_a_schedule_is_written_though_clean_takes_its_draft(
+    create: Create, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: Objective
+) -> None:
+    rename = RunDirectory._rename
+    taken = []
+
+    def take(self: RunDirectory, aside: str, name: str) -> None:
+        if name == "schedule.json" and not taken:
+            self.remove(aside)
+            taken.append(aside)
+        rename(self, aside, name)
+
+    monkeypatch.setattr(RunDirectory, "_rename", take)
+    staged = create()
+    staged.optimize(objective, 1, 2)
+    assert len(taken) == 1
+    text = (tmp_path / "run" / "schedule.json").read_text()
+    assert StagedSchedule.from_json(text) == staged.schedule
 
 
 @pytest.mark.parametrize(("keep", "n_files"), [("last", 1), ("all", 3)])

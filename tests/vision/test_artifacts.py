@@ -140,6 +140,27 @@ def test_a_folder_that_was_deleted_is_no_error(
     assert "Pictures of s cannot be deleted" in said
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"filename": "misclassified.png", "artifact_id": "/etc/passwd"}',
+        '{"filename": "misclassified.png"}',
+        "[1]",
+        "no JSON",
+    ],
+)
+def test_what_others_have_written_to_the_storage_is_no_error(
+    store: FileSystemArtifactStore, optuna_log: Callable[[], list[str]], entry: str
+) -> None:
+    study = optuna.create_study(study_name="s")
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, "artifacts:odd", entry)
+    study.tell(trial, 0.0)
+    drop_pictures(store, study, promoted=1)
+    [said] = optuna_log()
+    assert "Pictures of s cannot be deleted" in said
+
+
 def test_names_of_classes_are_no_formulas(
     store: FileSystemArtifactStore, digits: Dataset, logits: Tensor
 ) -> None:

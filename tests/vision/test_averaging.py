@@ -11,6 +11,9 @@ import pytest
 import torch
 from torch import nn
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_swa_multi_avg_fn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from optuna_gamma import create_staged_study
 from optuna_gamma import kappa
@@ -68,6 +71,40 @@ def test_mean_of_the_second_half_of_the_steps(n_steps: int) -> None:
         weights.append(model.weight.detach().clone())
     mean = torch.stack(weights[n_steps // 2 :]).mean(0)
     torch.testing.assert_close(average.model([]).get_parameter("weight"), mean)
+
+
+class Waits(TorchDispatchMode):
+    """Counts the tensors that become Python's numbers, which a GPU is waited for at."""
+
+    n = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.n += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+def test_as_pytorchs_own_bit_by_bit_but_without_waiting() -> None:
+    torch.manual_seed(0)
+    model = normalised((1, 3, 3), 2)
+    model.register_buffer("steps", torch.zeros((), dtype=torch.long))
+    average = TailAverage(model, n_steps=400)
+    theirs = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+    for step in range(400):
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights += torch.randn_like(weights)
+            for buffer in model.buffers():
+                buffer += 1
+        with Waits() as waits:
+            average.update()
+        assert waits.n == 0
+        if step >= 200:
+            theirs.update_parameters(model)
+    ours, expected = average._average.state_dict(), theirs.module.state_dict()
+    assert ours.keys() == expected.keys()
+    assert all(ours[name].equal(value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("model", ["deep-conv", normalised])

@@ -148,6 +148,7 @@ def test_floats_are_taken_as_they_are(tmp_path: Path) -> None:
         ({"x_test": np.zeros((10, 4, 6, 3))}, r"\(4, 5, 3\) and \(4, 6, 3\)"),
         ({"x_test": np.zeros((0, 4, 5, 3))}, "x_test must hold images"),
         ({"x_train": np.full((60, 4, 5, 3), np.nan)}, "finite"),
+        ({"x_train": np.full((60, 4, 5, 3), 1e39)}, "60 of its 60 images .* above float32's"),
         ({"x_train": np.full((60, 4, 5, 3), "a")}, "finite numbers.*<U1"),
         ({"y_train": np.arange(59)}, r"y_train must hold 60 labels.*\(59,\)"),
         ({"y_train": np.eye(60)}, r"\(60, 60\)"),
@@ -156,6 +157,8 @@ def test_floats_are_taken_as_they_are(tmp_path: Path) -> None:
         ({"y_test": np.full(10, "9")}, "both be integers or both strings"),
         ({"y_train": np.zeros(60, int)}, "at least two classes"),
         ({"y_train": np.arange(60)}, "two training images each"),
+        ({"classes": np.array(5)}, "names of the classes .* must be a list.* but they are 5"),
+        ({"classes": np.array("abc")}, "must be a list.* but they are 'abc'"),
     ],
 )
 def test_wrong_arrays_are_refused(tmp_path: Path, change: Npz, said: str) -> None:
@@ -304,6 +307,16 @@ def test_root_before_variable_before_cache(
         tmp_path / "variable",
         tmp_path / "argument",
     ]
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        for kind in ("images-idx3", "labels-idx1"):
+            (folder / f"{part}-{kind}-ubyte").touch()
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte is empty: delete it"):
+        load_dataset("mnist", root=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])

@@ -25,6 +25,7 @@ from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.augmentation import Views
+from optuna_gamma.vision.trainer import precision
 from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
 from optuna_gamma.vision.trainer import resolve_device
@@ -170,6 +171,21 @@ def test_learning_rate_is_the_trials_after_loading(make: Callable[..., VisionTas
     assert len(state["optimizer"]["state"]) == len(state["model"])  # the momentum buffers
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_largest_settings_diverge(make: Callable[..., VisionTask], optimizer: str) -> None:
+    space = {"lr": 1e37, "weight_decay": 1e37}
+    task, trial = make(optimizer=optimizer, space=lambda trial: space), FixedTrial({})
+    assert math.isnan(task(trial, MemoryStage()))  # type: ignore[arg-type]
+    assert trial.user_attrs["failure"].startswith("diverged in epoch 1")
+
+
+def test_single_images_train_what_does_not_normalise_batches(
+    make: Callable[..., VisionTask],
+) -> None:
+    value, _ = _train(make(batch_size=1), MemoryStage(), 1e-3)
+    assert math.isfinite(value)
+
+
 def test_all_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
     settings = {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.25}
     _, state = _train(make(space=lambda trial: settings), MemoryStage(), 0.01)
@@ -183,7 +199,8 @@ def test_all_settings_can_be_searched(make: Callable[..., VisionTask]) -> None:
         ({}, {}, '`space` must give "lr".* gave nothing'),
         ({}, {"lr": 0.1, "beta": 0.1}, "may give momentum.*, but gave lr, beta"),
         ({"optimizer": "adamw"}, {"lr": 0.1, "momentum": 0.1}, "gave lr, momentum"),
-        ({}, {"lr": -0.1}, "`lr` must be finite and not negative, but got -0.1"),
+        ({}, {"lr": -0.1}, "`lr` must be finite and not negative, at most 1e.37, but got -0.1"),
+        ({}, {"lr": 1e300}, "at most 1e.37, but got 1e.300"),
         ({}, {"lr": 0.1, "momentum": 1.0}, "`momentum` must be in"),
         ({}, {"lr": 0.1, "batch_size": 32.0}, "`batch_size` must be an int"),
         ({}, {"lr": 0.1, "dropout": -0.1}, "`dropout` must be in"),
@@ -398,7 +415,26 @@ def cpu_is_full() -> None:
     torch.empty(2**59)
 
 
-@pytest.mark.parametrize("full", [cuda_is_full, numpy_is_full, cpu_is_full])
+def saying(text: str) -> Callable[[], None]:
+    def full() -> None:
+        raise RuntimeError(text)
+
+    return full
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        cuda_is_full,
+        numpy_is_full,
+        cpu_is_full,
+        # Outside PyTorch's allocator.
+        saying("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        saying("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        saying("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        saying("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+    ],
+)
 def test_out_of_memory_fails_the_trial(
     make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch, full: Callable[[], None]
 ) -> None:
@@ -509,7 +545,8 @@ def test_fingerprint_tells_runs_apart(make: Callable[..., VisionTask], digits: D
         ("batch_size", -1, "int of at least 1, but got -1"),
         ("batch_size", 32.0, "int of at least 1, but got 32.0"),
         ("momentum", 1.0, r"\[0, 1\), but got 1.0"),
-        ("weight_decay", math.nan, "not negative, but got nan"),
+        ("weight_decay", math.nan, "not negative, at most 1e.37, but got nan"),
+        ("weight_decay", 1e300, "at most 1e.37, but got 1e.300"),
         ("dropout", 1.0, r"\[0, 1\), but got 1.0"),
         ("optimizer", "adam", "`optimizer` must be one of sgd, adamw, but got 'adam'"),
         ("augment", ["flip", "rotate"], "one of flip, crop, but got 'rotate'"),
@@ -539,6 +576,10 @@ def test_wrong_arguments_are_refused(
         ({"model": "torchvision:resnet18", "dropout": 0.5}, "the network has no dropout layer"),
         ({"model": "keras-cifar"}, "from 10×10 up, but these are 8×8"),
         ({"model": "torchvision:alexnet"}, r"cannot take images of shape \(1, 8, 8\): "),
+        (
+            {"model": "torchvision:resnet18", "batch_size": 1},
+            "`batch_size` must be at least 2.* a single image.*: Expected more than 1 value",
+        ),
         (
             {"model": lambda shape, k: nn.Flatten()},
             r"logits of shape \(2, 10\), but gave \(2, 64\)",
@@ -596,6 +637,58 @@ def test_too_small_to_crop(digits: Dataset) -> None:
     small = replace(digits, **narrow)
     with pytest.raises(ValueError, match="8×7 are too small to crop"):
         VisionTask(model="deep-conv", data=small, space=_space, augment=["crop"])
+
+
+class FakeGPUs:
+    """What PyTorch's functions for GPUs would be called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current = 0
+        self.seeds = {0: 10, 1: 11}
+        gpus = self
+
+        class device:
+            def __init__(self, device: torch.device) -> None:
+                self.index = gpus.current if device.index is None else device.index
+
+            def __enter__(self) -> None:
+                self.before, gpus.current = gpus.current, self.index
+
+            def __exit__(self, *_: object) -> None:
+                gpus.current = self.before
+
+        def seed(number: int) -> None:
+            self.seeds[self.current] = number
+
+        def restore(state: int, device: torch.device) -> None:
+            self.seeds[device.index] = state
+
+        monkeypatch.setattr(torch.cuda, "device", device)
+        monkeypatch.setattr(torch.cuda, "manual_seed", seed)
+        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: self.seeds[device.index])
+        monkeypatch.setattr(torch.cuda, "set_rng_state", restore)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: self.current == 1)
+
+
+def test_the_gpu_that_is_trained_on_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = FakeGPUs(monkeypatch)
+    with random_numbers(5, torch.device("cuda:1")):
+        assert gpus.seeds == {0: 10, 1: 5}
+        assert gpus.current == 0
+    assert gpus.seeds == {0: 10, 1: 11}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_gpu_that_is_trained_on_is_asked_for_its_precisions(
+    monkeypatch: pytest.MonkeyPatch, index: int
+) -> None:
+    FakeGPUs(monkeypatch)
+    enabled: list[bool] = []
+    monkeypatch.setattr(
+        torch, "autocast", lambda *_, **options: enabled.append(options["enabled"])
+    )
+    precision(torch.device("cuda", index))
+    assert enabled == [index == 1]
 
 
 def test_devices() -> None:
