@@ -21,7 +21,7 @@ from typer.testing import Result
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.options import TrainOptions
-from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
@@ -104,10 +104,10 @@ def test_the_time_left_is_that_of_the_trials_left(finished: tuple[Path, Result])
     folder, _ = finished
     status = open_run(str(folder), None).status()
     options = TrainOptions.read(folder)
-    assert remaining_epochs(status, options, PerStage((2,))) == []
+    assert remaining(status, options, PerStage((2,))) == (0, 0)
     assert json.loads(done("status", folder, "--json"))["seconds_left"] == 0.0
     longer = replace(options, stages=4, trials=(3, 1))
-    assert remaining_epochs(status, longer, PerStage((2, 5))) == [2, 2, 2, 5]
+    assert remaining(status, longer, PerStage((2, 5))) == (4, 11)
 
 
 def test_the_first_trial_tells_how_long_an_epoch_takes(begin: Begin) -> None:
