@@ -115,7 +115,8 @@ def _weights(staged: StagedStudy, format: Format) -> bytes:
     averaged = saved.get("averaged")
     weights = saved.get("model") if averaged is None else averaged
     if not isinstance(weights, dict):
-        found = sorted(map(str, saved)) if saved else f"a value of type {type(state).__name__}"
+        is_dict = isinstance(state, dict)
+        found = sorted(map(str, saved)) if is_dict else f"a value of type {type(state).__name__}"
         raise ValueError(
             f"The run saved no weights by name under 'model', but {found}: load them with "
             "`load_staged_study(…).load_best()`."
