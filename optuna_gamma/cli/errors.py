@@ -16,7 +16,15 @@ from optuna_gamma.staged.database import explaining
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-_OF_INPUT = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
+_OF_INPUT = (
+    ValueError,
+    KeyError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -46,7 +54,10 @@ def _is_read_no_more(output: TextIO) -> bool:
 
 def say(error: Exception, code: int) -> int:
     """Print an error for people and return the exit code."""
-    # A KeyError shows its message in quotes.
-    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    message = str(error)
+    if isinstance(error, KeyError) and error.args:  # it shows its message in quotes
+        message = str(error.args[0])
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        message = f"{error.filename}: {error.strerror}."
     print(f"Error: {in_options(message)}", file=sys.stderr)
     return code

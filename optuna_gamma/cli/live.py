@@ -40,7 +40,7 @@ def live_table(options: TrainOptions) -> Iterator[Console]:
         A console on the standard error output: what is printed there comes above the table. Where
         it is no terminal, or ``options.quiet``, there is no table.
     """
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if options.quiet or not console.is_terminal:
         yield console
         return

@@ -39,6 +39,11 @@ SETTINGS = ("momentum", "weight_decay", "batch_size", "dropout")
 
 OPTIONS_FILE = "config.toml"
 
+LARGEST_NUMBER = 1_000_000
+"""Of trials, or of epochs, of a stage."""
+
+MOST_STAGES = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -83,8 +88,8 @@ class TrainOptions:
         """Return the options as TOML, under the names they have on the command line."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return "".join(
-            # A JSON string without escapes for non-ASCII letters is a TOML string.
-            f"{_dashed(name)} = {json.dumps(_plain(value), ensure_ascii=False)}\n"
+            # A JSON string without escapes for non-ASCII letters is a TOML string, but for DEL.
+            f"{_dashed(name)} = {_json(value)}\n"
             for name, value in values.items()
             if value is not None
         )
@@ -96,13 +101,26 @@ class TrainOptions:
         Raises:
             ValueError: If there is no such file, or it is not, bit for bit, what was written.
         """
+        options = TrainOptions.read_if_there(out)
+        if options is None:
+            raise ValueError(
+                f"There is no {out / OPTIONS_FILE}: give the folder of a run. `optuna-gamma "
+                "train` writes that file when the run's first trial begins."
+            )
+        return options
+
+    @staticmethod
+    def read_if_there(out: Path) -> TrainOptions | None:
+        """Read as :meth:`read`, but return :obj:`None` if there is no such file.
+
+        Raises:
+            ValueError: If it is not, bit for bit, what was written.
+        """
         path = out / OPTIONS_FILE
         try:
             values = tomllib.loads(unseal_text(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise ValueError(
-                f"There is no {path}: `optuna-gamma train` writes it when its first trial begins."
-            ) from None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except ValueError as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
         options: dict[str, Any] = dict.fromkeys(
@@ -178,10 +196,12 @@ def parse_numbers(text: str) -> Numbers:
     Raises:
         ValueError: If it is neither.
     """
-    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    if min(numbers) < 1:
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [int(part) if part.isdecimal() and len(part) < 20 else 0 for part in parts]
+    if not 1 <= min(numbers) <= max(numbers) <= LARGEST_NUMBER:
         raise ValueError(
-            f"{text!r} is neither a whole number of at least 1 nor several, such as 6,1."
+            f"{text!r} is neither a whole number of at least 1 and at most {LARGEST_NUMBER:,} nor "
+            "several, such as 6,1."
         )
     return tuple(numbers) if len(numbers) > 1 else numbers[0]
 
@@ -200,6 +220,7 @@ _LIBRARY_NAMES = {
     "n_stages": "--stages",
     "n_trials": "--trials",
     "to": "--to",
+    "format": "--format",
     "data": "the hash of the images (--dataset, --n-train, --n-valid, --seed)",
 }
 
@@ -221,5 +242,6 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def _json(value: Any) -> str:
+    plain = str(value) if isinstance(value, Path) else value
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", r"\u007f")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from optuna.trial import TrialState
@@ -11,22 +10,31 @@ from rich.table import Table
 
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.time_left import duration
-from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged import StageStatus
 from optuna_gamma.staged.per_stage import PerStage
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "stage"), counted(1200, "trial")
+    ('1 stage', '1,200 trials')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def headline(status: RunStatus, n_stages: int, seconds: float | None) -> str:
     """Say in a line how far a run is, and how long it will take if ``seconds`` are known."""
     if n_stages == 0:
         return f"{status.study_name}: no trial was begun yet"
-    text = f"{status.study_name}: {status.n_finished} of {n_stages} stages finished"
+    text = f"{status.study_name}: {status.n_finished} of {counted(n_stages, 'stage')} finished"
     if status.n_finished == n_stages:
         return text
     if status.n_running:
-        text += f", {status.n_running} trial{'s' if status.n_running > 1 else ''} running"
+        text += f", {counted(status.n_running, 'trial')} running"
     if seconds is not None:
         text += f", about {duration(seconds)} left"
     return text
@@ -46,27 +54,27 @@ def stages_table(
     bests = [stage.best for stage in status.stages if stage.best is not None]
     params = dict.fromkeys(name for best in bests for name in best.params)
     params = dict.fromkeys(["lr"] if "lr" in params else list(params)[:1])
-    shown = [name for name in ("accuracy",) if any(name in b.user_attrs for b in bests)]
+    has_accuracy = any(isinstance(best.user_attrs.get("accuracy"), float) for best in bests)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in (
         "\nStage",
         "\nTrials",
         "Best\ntrial",
         "Best\nvalue",
-        *("Valid.\nacc." for _ in shown),
+        *(["Valid.\nacc."] if has_accuracy else []),
         *(f"\n{name}" for name in params),
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for stage in status.stages[-(n_shown or len(status.stages)) :]:
         best = stage.best
-        cells = ["–"] * (2 + len(shown) + len(params))
+        cells = ["–"] * (2 + has_accuracy + len(params))
         if best is not None:
-            accuracies = [best.user_attrs.get(name, math.nan) for name in shown]
+            accuracy = best.user_attrs.get("accuracy")  # a program may keep anything there
             cells = [
                 str(best.number),
                 f"{best.value:.6g}",
-                *(f"{accuracy:.2%}" for accuracy in accuracies),
+                *([percent(accuracy)] if has_accuracy else []),
                 *(_short(best.params.get(name, "–")) for name in params),
             ]
         table.add_row(
@@ -108,11 +116,16 @@ def _remark(stage: StageStatus, options: TrainOptions | None) -> str:
 
 
 def _epochs(stage: StageStatus, options: TrainOptions | None) -> str:
-    running = [trial for trial in stage.trials if trial.state == TrialState.RUNNING]
+    running = stage.running
     if len(running) != 1 or options is None or options.epochs_per_stage is None:
         return ""
     of = PerStage.of("epochs_per_stage", options.epochs_per_stage)[stage.number]
     return f", {len(running[0].intermediate_values)} of {of} epochs"
+
+
+def percent(share: object) -> str:
+    """Return a share in percent, and a dash if it is none."""
+    return f"{share:.2%}" if isinstance(share, float) else "–"
 
 
 def _short(value: Any) -> str:
@@ -126,10 +139,7 @@ def seconds_left(status: RunStatus, options: TrainOptions | None) -> float | Non
         return None
     epochs = PerStage.of("epochs_per_stage", options.epochs_per_stage)
     begun = sum(
-        len(trial.intermediate_values)
-        for stage in status.stages
-        for trial in stage.trials
-        if trial.state == TrialState.RUNNING
+        len(trial.intermediate_values) for stage in status.stages for trial in stage.running
     )
-    remaining = sum(remaining_epochs(status, options, epochs)) - begun
-    return per_epoch * max(remaining, 0) / max(status.n_running, 1)
+    _, n_epochs = remaining(status, options, epochs)
+    return per_epoch * max(n_epochs - begun, 0) / max(status.n_running, 1)

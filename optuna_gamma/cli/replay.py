@@ -18,9 +18,13 @@ from scipy import stats
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
+from optuna_gamma.cli.errors import FAILED
+from optuna_gamma.cli.errors import say
 from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.plain import plain
+from optuna_gamma.cli.progress import counted
 from optuna_gamma.cli.train import create_task
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged.run import SCHEDULE_FILE
@@ -47,8 +51,19 @@ def _run(
     out: Path, n_seeds: int, data: Path | None, device: str | None, quiet: bool, as_json: bool
 ) -> int:
     options = TrainOptions.read(out)
-    schedule = _read(out / SCHEDULE_FILE, StagedSchedule.from_json)
-    metrics = _read(out / METRICS_FILE, lambda text: unseal(text, METRICS_SCHEMA_VERSION))
+    try:
+        schedule = _read(out / SCHEDULE_FILE, StagedSchedule.from_json)
+        metrics = _read(out / METRICS_FILE, lambda text: unseal(text, METRICS_SCHEMA_VERSION))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"The run in {out} is not finished: there is no {error.filename}. {_finish(out)}"
+        ) from error
+    if len(metrics["stages"]) != len(schedule):
+        raise ValueError(
+            f"The run in {out} was extended and is not finished: {METRICS_FILE} is of "
+            f"{counted(len(metrics['stages']), 'stage')}, {SCHEDULE_FILE} of {len(schedule)}. "
+            f"{_finish(out)}"
+        )
     own = metrics["final"]["test"]
     task = create_task(
         replace(options, data=data or options.data, device=device or options.device)
@@ -56,39 +71,59 @@ def _run(
 
     # The run's own seed is the one that the schedule was chosen with.
     seeds = range(options.seed + 1, options.seed + 1 + n_seeds)
-    rows: dict[int, dict[str, float]] = {}
+    rows: dict[int, dict[str, float] | None] = {}
     console = Console(stderr=True, highlight=False, quiet=quiet or not sys.stderr.isatty())
     for seed in seeds:
         with console.status(f"Training with seed {seed}, {len(rows) + 1} of {n_seeds}"):
-            state = schedule.replay(task, seed=seed).state
-            rows[seed] = task.evaluate(state, "test").scalars
+            try:
+                state = schedule.replay(task, seed=seed).state
+                rows[seed] = task.evaluate(state, "test").scalars
+            except RuntimeError as error:  # it diverged; the other seeds may not
+                say(error, FAILED)
+                rows[seed] = None
     if as_json:
         content = {
             "seeds": [{"seed": seed, "test": row} for seed, row in rows.items()],
             "run": {"seed": options.seed, "test": {name: own[name] for name in _METRICS}},
         }
-        print(json.dumps(content, indent=2))
+        print(json.dumps(plain(content), indent=2))
     else:
-        Console(highlight=False).print(_table(rows, own, quiet))
-    return DONE
+        console = Console(highlight=False, markup=False, emoji=False)
+        console.print(_table(rows, own, quiet))
+    return DONE if any(rows.values()) else FAILED
 
 
-def _table(rows: dict[int, dict[str, float]], own: dict[str, float], quiet: bool) -> Table:
+def _finish(out: Path) -> str:
+    return f"`optuna-gamma worker {out}` finishes it."
+
+
+def _table(rows: dict[int, dict[str, float] | None], own: dict[str, float], quiet: bool) -> Table:
+    done = [row for row in rows.values() if row is not None]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("\nSeed", justify="right")
     for name in _METRICS:
         table.add_column(f"Test\n{name}", justify="right", no_wrap=True)
     if not quiet:
         for seed, row in rows.items():
-            table.add_row(str(seed), *(f"{row[name]:.4f}" for name in _METRICS))
-    of_all = [[row[name] for row in rows.values()] for name in _METRICS]
-    table.add_row("mean", *(f"{statistics.fmean(values):.4f}" for values in of_all))
-    if len(rows) > 1:
-        table.add_row("±", *(f"{_margin(values):.4f}" for values in of_all))
-    table.add_row("the run", *(f"{own[name]:.4f}" for name in _METRICS))
-    if len(rows) > 1:
-        table.caption = "±: 95 % confidence interval of the mean (Student's t)"
+            table.add_row(
+                str(seed), *(_digits(None if row is None else row[name]) for name in _METRICS)
+            )
+    of_all = [[row[name] for row in done] for name in _METRICS]
+    if done:
+        table.add_row("mean", *(_digits(statistics.fmean(values)) for values in of_all))
+    notes = []
+    if len(done) > 1:
+        table.add_row("±", *(_digits(_margin(values)) for values in of_all))
+        notes.append("±: 95 % confidence interval of the mean (Student's t)")
+    table.add_row("the run", *(_digits(own[name]) for name in _METRICS))
+    if len(done) < len(rows):
+        notes.append(f"{len(rows) - len(done)} of {counted(len(rows), 'seed')} came to nothing")
+    table.caption = "\n".join(notes)
     return table
+
+
+def _digits(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
 def _read(path: Path, parse: Callable[[bytes], _T]) -> _T:
@@ -100,5 +135,7 @@ def _read(path: Path, parse: Callable[[bytes], _T]) -> _T:
 
 def _margin(values: list[float]) -> float:
     """Return half the width of the 95 % confidence interval of the mean."""
+    if not all(map(math.isfinite, values)):
+        return math.inf
     error = statistics.stdev(values) / math.sqrt(len(values))
     return float(stats.t.ppf(0.975, len(values) - 1)) * error

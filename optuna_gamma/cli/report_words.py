@@ -15,6 +15,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.progress import counted
+from optuna_gamma.cli.progress import percent
 from optuna_gamma.cli.time_left import duration
 from optuna_gamma.cli.time_left import SECONDS_KEY
 from optuna_gamma.fits import THETA_KEY
@@ -73,11 +75,11 @@ def headline(facts: Facts) -> str:
     n_stages = max(status.n_stages, facts.options.stages if facts.options is not None else 0)
     if not status.stages:
         return "No trial was begun yet."
-    text = f"{status.n_finished} of {_count(n_stages, 'stage')} finished"
+    text = f"{status.n_finished} of {counted(n_stages, 'stage')} finished"
     if status.n_finished == n_stages:
         return f"{text}."
     if status.n_running:
-        return f"{text}; {_count(status.n_running, 'trial')} running as this was written."
+        return f"{text}; {counted(status.n_running, 'trial')} running as this was written."
     return f"{text}; nobody is working on it."
 
 
@@ -109,7 +111,7 @@ def _what_was_done(facts: Facts) -> str:
 
 
 def _cost(facts: Facts) -> str:
-    words = f"{_count(len(facts.trials), 'trial')} finished"
+    words = f"{counted(len(facts.trials), 'trial')} finished"
     spent, kept = _epochs(facts)
     if spent > kept > 0:
         words += (
@@ -241,15 +243,15 @@ def _failures(facts: Facts) -> list[str]:
         if len(reasons) > _MOST_REASONS:
             told.append("and others")
         said.append(
-            f"{len(failed)} of {_count(len(facts.trials), 'trial')} failed: {'; '.join(told)}."
+            f"{len(failed)} of {counted(len(facts.trials), 'trial')} failed: {'; '.join(told)}."
         )
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in facts.trials)
     if n_pruned:
         were = "was" if n_pruned == 1 else "were"
-        said.append(f"{n_pruned} of {_count(len(facts.trials), 'trial')} {were} pruned.")
+        said.append(f"{n_pruned} of {counted(len(facts.trials), 'trial')} {were} pruned.")
     abandoned = sum(stage.n_abandoned for stage in facts.status.stages)
     if abandoned:
-        said.append(f"{_count(abandoned, 'trial')} interrupted: whoever goes on runs them again.")
+        said.append(f"{counted(abandoned, 'trial')} interrupted: whoever goes on runs them again.")
     return said
 
 
@@ -294,8 +296,8 @@ def table(facts: Facts) -> tuple[list[str], list[list[str]]]:
                 "–" if best is None else number(best.value),
                 "–" if other is None else number(other.value),
                 *("–" if best is None else number(best.params.get(name, "–")) for name in params),
-                *([_percent(accuracy)] if has_accuracy else []),
-                *([_percent(test and test["accuracy"])] if has_test else []),
+                *([percent(accuracy)] if has_accuracy else []),
+                *([percent(test and test["accuracy"])] if has_test else []),
                 *([f"{kept:g}" if is_promoted else "–"] if has_epochs else []),
             ]
         )
@@ -317,10 +319,6 @@ def number(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _percent(share: object) -> str:
-    return f"{share:.2%}" if isinstance(share, float) else "–"
-
-
 def _is_at(trial: FrozenTrial, name: str, end: str) -> bool:
     kind = trial.distributions.get(name)
     if not isinstance(kind, FloatDistribution | IntDistribution) or kind.single():
@@ -329,10 +327,6 @@ def _is_at(trial: FrozenTrial, name: str, end: str) -> bool:
     low, high, x = scale(kind.low), scale(kind.high), scale(trial.params[name])
     share = (x - low) / (high - low)
     return share <= _EDGE if end == "lower" else share >= 1.0 - _EDGE
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _stages(numbers: Sequence[int]) -> str:

@@ -23,6 +23,7 @@ from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.files import write
+from optuna_gamma.cli.opening import sqlite_file
 from optuna_gamma.cli.options import OPTIONS_FILE
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.seal import seal_text
@@ -133,7 +134,7 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
         n_train=len(task.data.train[0]),
         n_valid=len(task.data.valid[0]),
         threads=torch.get_num_threads(),  # the last bits of a result depend on it
-        storage=options.storage and _without_secrets(options.storage),
+        storage=options.storage and _recorded(options.storage),
         quiet=False,  # of this call, not of the run
     )
     write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
@@ -147,6 +148,15 @@ def _absolute(dataset: str) -> str:
     """
     kind, colon, path = dataset.partition(":")
     return f"{kind}:{Path(path).expanduser().absolute()}" if colon else dataset
+
+
+def _recorded(storage: str) -> str:
+    """Return a URL as workers in other folders must have it, without its secrets."""
+    file = sqlite_file(storage)
+    if file is not None:
+        url = make_url(storage).set(database=str(file.absolute()))
+        storage = url.render_as_string(hide_password=False)
+    return _without_secrets(storage)
 
 
 def _without_secrets(storage: str) -> str:

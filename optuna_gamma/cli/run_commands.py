@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 import warnings
@@ -39,7 +40,7 @@ def _folder(folder: str | None, out: str | None) -> str:
         raise typer.BadParameter(
             "Give the folder of the run, as DIR or with --out.", param_hint="DIR"
         )
-    return folder if folder is not None else str(out)
+    return os.path.expanduser(folder if folder is not None else str(out))
 
 
 def worker(

@@ -23,6 +23,7 @@ def unseal_text(sealed: str) -> str:
     if seal_text(text) != sealed:
         raise ValueError(
             "it is damaged, or was edited: it is not what its last line, a checksum, was made "
-            "for. Options are given to `optuna-gamma train`, which writes the file"
+            "for. Give all options of the run, --trials and --epochs-per-stage among them, to "
+            "`optuna-gamma train`, which writes the file anew"
         )
     return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import optuna
@@ -15,6 +14,7 @@ from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
+from optuna_gamma.cli.plain import plain
 from optuna_gamma.cli.progress import headline
 from optuna_gamma.cli.progress import params_table
 from optuna_gamma.cli.progress import seconds_left
@@ -47,18 +47,27 @@ def _run(out: str, storage: str | None, as_json: bool) -> int:
             "seconds_left": seconds,
             "stages": [_stage_json(stage) for stage in status.stages],
         }
-        print(json.dumps(content, indent=2))
+        print(json.dumps(plain(content), indent=2))
         return DONE
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     text = headline(status, n_stages, seconds)
     if status.stages and status.n_finished < n_stages and not status.n_running:
-        text += "; nobody is working on it: the command that began it resumes it"
+        text += f"; nobody is working on it: {_how_to_go_on(status.stages[-1])}"
     console.print(text, soft_wrap=True)
     if status.stages:
         console.print(stages_table(status, n_stages, options))
         if (table := params_table(status)) is not None:
             console.print(table)
     return DONE
+
+
+def _how_to_go_on(stage: StageStatus) -> str:
+    if stage.best is None and stage.n_finished >= stage.n_trials:
+        return (
+            f"no trial of stage {stage.number + 1} can be promoted, as all failed or were pruned. "
+            "The command that began it says why; with more trials it goes on"
+        )
+    return "the command that began it resumes it"
 
 
 def _stage_json(stage: StageStatus) -> dict[str, Any]:
@@ -76,10 +85,9 @@ def _stage_json(stage: StageStatus) -> dict[str, Any]:
 
 
 def _trial_json(trial: FrozenTrial) -> dict[str, Any]:
-    value = trial.value if trial.value is not None and math.isfinite(trial.value) else None
     return {
         "number": trial.number,
-        "value": value,
+        "value": trial.value,
         "params": trial.params,
         "user_attrs": trial.user_attrs,
     }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from optuna.trial import TrialState
-
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged.per_stage import PerStage
@@ -15,8 +13,8 @@ SECONDS_KEY = "gamma:seconds"
 """Trial system attribute: how long the objective took."""
 
 
-def remaining_epochs(status: RunStatus, options: TrainOptions, epochs: PerStage) -> list[int]:
-    """Return the epochs of each trial that a run still has to finish.
+def remaining(status: RunStatus, options: TrainOptions, epochs: PerStage) -> tuple[int, int]:
+    """Return how many trials a run still has to finish, and their epochs in all.
 
     Args:
         status: How far it is.
@@ -24,15 +22,16 @@ def remaining_epochs(status: RunStatus, options: TrainOptions, epochs: PerStage)
         epochs: Epochs of a trial of each stage.
     """
     trials = PerStage.of("trials", options.trials)
-    remaining = []
+    n_remaining = n_epochs = 0
     for number in range(max(options.stages, status.n_stages)):
         n_missing = trials[number]
         if number < len(status.stages):
             stage = status.stages[number]
             planned = max(n_missing, stage.n_trials)
             n_missing = 0 if stage.is_finished else planned - stage.n_finished
-        remaining += [epochs[number]] * n_missing
-    return remaining
+        n_remaining += n_missing
+        n_epochs += n_missing * epochs[number]
+    return n_remaining, n_epochs
 
 
 def seconds_per_epoch(status: RunStatus) -> float | None:
@@ -50,8 +49,8 @@ def seconds_per_epoch(status: RunStatus) -> float | None:
         return seconds / epochs
     now = datetime.now()
     for stage in status.stages:
-        for trial in stage.trials:
-            if trial.state == TrialState.RUNNING and trial.datetime_start is not None:
+        for trial in stage.running:
+            if trial.datetime_start is not None:
                 seconds += (now - trial.datetime_start).total_seconds()
                 epochs += len(trial.intermediate_values)
     return seconds / epochs if epochs else None

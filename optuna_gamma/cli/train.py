@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 import math
 import re
@@ -15,7 +14,6 @@ import numpy as np
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 import torch
 
 from optuna_gamma.cli.errors import DONE
@@ -24,14 +22,17 @@ from optuna_gamma.cli.errors import INTERRUPTED
 from optuna_gamma.cli.files import artifacts_folder
 from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.live import live_table
+from optuna_gamma.cli.opening import load
+from optuna_gamma.cli.opening import opening_storage
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.progress import counted
 from optuna_gamma.cli.results import print_table
 from optuna_gamma.cli.results import write_files
 from optuna_gamma.cli.results import write_options
 from optuna_gamma.cli.time_left import duration
-from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import SECONDS_KEY
 from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
@@ -61,24 +62,30 @@ _LOG = ("weight_decay", "batch_size")
 """Settings that are searched on a logarithmic scale, as the learning rate is."""
 
 
-def run(options: TrainOptions, joins: bool = False) -> int:
+def run(options: TrainOptions, joins: bool = False, keeps_trials: bool = False) -> int:
     """Train, or go on, or show what there is.
 
     Args:
         options: The options.
         joins: Whether they were read from the run's folder, and some replaced by what is this
-            machine's: then they are not written there.
+            machine's: then they are not written there, and a run that is not is not begun.
+        keeps_trials: Whether a run that is there goes on with its own number of trials.
 
     Returns:
         The exit code.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
-    return exit_code(lambda: _run(options, joins))
+    return exit_code(lambda: _run(options, joins, keeps_trials))
 
 
-def _run(options: TrainOptions, joins: bool) -> int:
+def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
+    begun = TrainOptions.read_if_there(options.out) if keeps_trials else None
+    if begun is not None:
+        options = replace(options, trials=begun.trials)
     artifacts = artifacts_folder(str(options.out))
     task = create_task(options, FileSystemArtifactStore(artifacts))
+    if joins:
+        load(options.name, options.storage, str(options.out))
     staged = _open_study(options, task)
     resolved = replace(options, epochs_per_stage=task.epochs_per_stage.plain)
     with live_table(resolved) as console:
@@ -95,12 +102,12 @@ def _run(options: TrainOptions, joins: bool) -> int:
     if len(staged.schedule) < options.stages:
         n_trials = sum(stage.n_finished for stage in staged.status().stages)
         print(
-            f"Stopped with {len(staged.schedule)} of {options.stages} stages and {n_trials} "
-            f"trial{'' if n_trials == 1 else 's'} finished. The same command resumes the run.",
+            f"Stopped with {len(staged.schedule)} of {counted(options.stages, 'stage')} and "
+            f"{counted(n_trials, 'trial')} finished. The same command resumes the run.",
             file=sys.stderr,
         )
         return INTERRUPTED
-    print_table(staged, Console(highlight=False))
+    print_table(staged, Console(highlight=False, markup=False, emoji=False))
     if not joins:
         write_options(task, options)
     files = write_files(staged, task, options)
@@ -191,6 +198,11 @@ def _check_settings(options: TrainOptions) -> None:
             f"`sampler` 'grid' tries the same rates in every stage that searches, but `trials` "
             f"gives them {' and '.join(map(str, _search_trials(options)))}: give one number."
         )
+    if options.sampler == "grid" and _trials(options)[0] == 1 and options.lr_min < options.lr_max:
+        raise ValueError(
+            "`sampler` 'grid' would try the smallest rate alone in the first stage, as `trials` "
+            f"gives it 1: give it more, such as 6, or {options.lr_max:g} as `lr_min`, too."
+        )
     if options.optimizer == "adamw" and "momentum" in options.searched:
         raise ValueError("`momentum` cannot be searched: `optimizer` 'adamw' has none.")
     if options.sampler == "grid" and options.searched:
@@ -216,10 +228,9 @@ def _epochs(options: TrainOptions, n_train: int) -> Numbers:
 
     They are those of the run that there is, if there is one: with other trials it goes on.
     """
-    with suppress(ValueError):  # there is none, or not a whole one
-        begun = TrainOptions.read(options.out).epochs_per_stage
-        if begun is not None:
-            return begun
+    begun = TrainOptions.read_if_there(options.out)
+    if begun is not None and begun.epochs_per_stage is not None:
+        return begun.epochs_per_stage
     _, largest = options.searched.get("batch_size", (0, options.batch_size))
     steps = math.ceil(n_train / largest)  # type: ignore[operator]
     epochs = math.ceil(_STEPS_PER_STAGE / steps)
@@ -253,7 +264,7 @@ def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None
 
 
 def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
-    try:
+    with opening_storage():
         return create_staged_study(
             study_name=options.name,
             storage=options.storage,
@@ -271,8 +282,6 @@ def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
                 **{name: f"{low}:{high}" for name, (low, high) in options.searched.items()},
             },
         )
-    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
-        raise ValueError(f"`storage` cannot be opened: {str(error).splitlines()[0]}") from error
 
 
 def _sampler(
@@ -316,7 +325,6 @@ class _Follower:
 
     def begin(self) -> None:
         """Say what will be done."""
-        self.measure_promoted()
         options, task, data = self._options, self._task, self._task.data
         n_train, n_valid, n_test = (len(y) for _, y in (data.train, data.valid, data.test))
         self._tell(
@@ -324,17 +332,18 @@ class _Follower:
             f"test; {data.n_classes} classes; {options.model} on {task.device}"
         )
         self._tell(f"Epochs in total: {_total(options, task)}")
-        remaining = len(self._remaining())
-        if remaining == 0:
+        n_trials, _ = self._remaining()
+        if n_trials == 0:
             self._tell(f"{options.out} holds this run, finished")
-        elif remaining < _trials(options).total(0, options.stages):
-            self._tell(f"{options.out} holds this run: it goes on, trials left: {remaining}")
+        elif n_trials < _trials(options).total(0, options.stages):
+            self._tell(f"{options.out} holds this run: it goes on, trials left: {n_trials}")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
         """Train a candidate, and note how long it took."""
         if self._must_write_options:  # not before: only now it is sure that the run takes them
             write_options(self._task, self._options)
             self._must_write_options = False
+        self.measure_promoted()  # what was promoted by one who was killed before it had measured
         self._artifacts.mkdir(exist_ok=True)
         started = time.perf_counter()
         value = self._task(trial, stage)
@@ -345,13 +354,13 @@ class _Follower:
 
     def __call__(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         """Follow one trial, as a callback of the staged study."""
-        remaining = self._remaining()
-        if not self._estimated and remaining and "epochs" in trial.user_attrs:
+        n_trials, n_epochs = self._remaining()
+        if not self._estimated and n_trials and "epochs" in trial.user_attrs:
             seconds = trial.system_attrs[SECONDS_KEY]
-            expected = seconds / trial.user_attrs["epochs"] * sum(remaining)
+            expected = seconds / trial.user_attrs["epochs"] * n_epochs
             self._tell(
                 f"The first trial took {duration(seconds)}: about {duration(expected)} for the "
-                f"other {len(remaining)}"
+                f"other {n_trials}"
             )
             self._estimated = True
         self.measure_promoted()
@@ -378,9 +387,8 @@ class _Follower:
                 drop_pictures(store, self._staged.studies[record.number], record.trial_number)
             self._n_dropped = len(schedule)
 
-    def _remaining(self) -> list[int]:
-        status = self._staged.status()
-        return remaining_epochs(status, self._options, self._task.epochs_per_stage)
+    def _remaining(self) -> tuple[int, int]:
+        return remaining(self._staged.status(), self._options, self._task.epochs_per_stage)
 
     def _tell(self, line: str) -> None:
         if not self._options.quiet:
@@ -392,7 +400,7 @@ def _total(options: TrainOptions, task: VisionTask) -> str:
     trials, epochs = _trials(options), task.epochs_per_stage
     stages = range(options.stages)
     if len(trials.numbers) == len(epochs.numbers) == 1:
-        parts = f"{len(stages)} stages × {trials[0]} trials × {epochs[0]}"
+        parts = f"{counted(len(stages), 'stage')} × {counted(trials[0], 'trial')} × {epochs[0]:,}"
     else:
         parts = " + ".join(f"{trials[k]} × {epochs[k]}" for k in stages[:_SHOWN])
         parts += " + …" if len(stages) > _SHOWN else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from optuna_gamma.cli.extras import missing
 from optuna_gamma.cli.options import Averaging
+from optuna_gamma.cli.options import MOST_STAGES
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import Objective
 from optuna_gamma.cli.options import Optimizer
@@ -25,6 +26,8 @@ _BUDGET = "Budget"
 _SEARCH = "Search"
 _TRAINING = "Data and training"
 _OUTPUT = "Run"
+
+_DEFAULT_TRIALS = 6, 1
 
 
 def train(
@@ -45,7 +48,8 @@ def train(
         ),
     ] = "deep-conv",
     stages: Annotated[
-        int, typer.Option(min=1, help="Stages to train.", rich_help_panel=_BUDGET)
+        int,
+        typer.Option(min=1, max=MOST_STAGES, help="Stages to train.", rich_help_panel=_BUDGET),
     ] = 2,
     trials: Annotated[
         str | None,
@@ -257,12 +261,12 @@ def train(
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     label = dataset.partition(":")[0]
-    out = out or Path("runs", label)
+    out = Path("runs", label) if out is None else Path(os.path.expanduser(out))
     options = TrainOptions(
         dataset=dataset,
         model=model,
         stages=stages,
-        trials=_begun_trials(out) if trials is None else _numbers("--trials", trials),
+        trials=_DEFAULT_TRIALS if trials is None else _numbers("--trials", trials),
         epochs_per_stage=None
         if epochs_per_stage is None
         else _numbers("--epochs-per-stage", epochs_per_stage),
@@ -290,7 +294,7 @@ def train(
         seed=seed,
         quiet=quiet,
     )
-    raise typer.Exit(run(options))
+    raise typer.Exit(run(options, keeps_trials=trials is None))
 
 
 def _setting(name: str, text: str) -> Setting:
@@ -305,12 +309,6 @@ def _numbers(name: str, text: str) -> Numbers:
         return parse_numbers(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from error
-
-
-def _begun_trials(out: Path) -> Numbers:
-    with suppress(ValueError):  # there is no run, or not a whole one
-        return TrainOptions.read(out).trials
-    return 6, 1
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:

@@ -40,9 +40,18 @@ class StageStatus:
         return sum(trial.state.is_finished() for trial in self.trials)
 
     @property
+    def running(self) -> tuple[FrozenTrial, ...]:
+        """The trials that somebody runs, as far as this machine can tell."""
+        return tuple(
+            trial
+            for trial in self.trials
+            if trial.state == TrialState.RUNNING and not _is_abandoned(Lease.of(trial))
+        )
+
+    @property
     def n_running(self) -> int:
-        """How many trials somebody runs, as far as this machine can tell."""
-        return self.count(TrialState.RUNNING) - self.n_abandoned
+        """How many they are."""
+        return len(self.running)
 
     @property
     def n_abandoned(self) -> int:
@@ -50,10 +59,7 @@ class StageStatus:
 
         They were given back, or their workers died here. Whoever goes on takes them over.
         """
-        return sum(
-            trial.state == TrialState.RUNNING and _is_abandoned(Lease.of(trial))
-            for trial in self.trials
-        )
+        return self.count(TrialState.RUNNING) - self.n_running
 
 
 @dataclass(frozen=True)

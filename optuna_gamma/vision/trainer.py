@@ -44,7 +44,7 @@ def resolve_device(device: str) -> torch.device:
     try:
         wanted = torch.device(device)
         torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
             f'There is no device {device!r} here; "auto" would use {str(here)!r}.'
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
@@ -28,6 +29,9 @@ def _read(path: Path) -> Any:
         ("--stages 0", "--stages"),
         ("--trials -1", "--trials"),
         ("--trials 6,0", "'6,0' is neither"),
+        ("--trials 99999999999999999999", "at most 1,000,000"),
+        ("--stages 100000000", "--stages"),
+        ("--sampler grid --trials 1,6", "would try the smallest rate alone in the first stage"),
         ("--trials 6,", "'6,' is neither"),
         ("--epochs-per-stage 0", "--epochs-per-stage"),
         ("--sampler bayes", "--sampler"),
@@ -44,6 +48,7 @@ def _read(path: Path) -> Any:
         ("--momentum 1", "--momentum must be in [0, 1), but got 1"),
         ("--weight-decay -1", "--weight-decay must be finite and not negative"),
         ("--device abacus", "no device 'abacus'"),
+        ("--device hpu", "no device 'hpu'"),
         ("--batch-size 500", "--batch-size must not be above the number of training images, 100"),
         ("--batch-size 10:101", "but got 101"),
         ("--batch-size 0", "--batch-size must be an int of at least 1, but got 0"),
@@ -159,3 +164,55 @@ def test_stage_without_a_winner_says_why(tmp_path: Path, train: Callable[..., Re
     assert "Stage 0 has no trial to promote" in result.stderr
     assert "diverged in epoch 1 with {'momentum'" in result.stderr
     assert "--trials" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("file", "--out is a file"),
+        ("file/run", "file/run/run.json: Not a directory."),
+        ("x" * 300, "config.toml: File name too long."),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_without_trials_too(
+    tmp_path: Path, out: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    small = ["--n-train", "50", "--n-valid", "40", "--epochs-per-stage", "1"]
+    result = CliRunner().invoke(app, ["train", *small, "--out", str(tmp_path / out)])
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code in (1, 2)
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("option", ["--trials", "--epochs-per-stage"])
+def test_a_damaged_config_does_not_change_the_run(
+    finished: tuple[Path, Result], tmp_path: Path, option: str
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished[0], out)
+    with (out / "config.toml").open("a") as file:
+        file.write("# a note\n")
+    before = _contents(out)
+    small = ["--n-train", "100", "--n-valid", "60", "--stages", "3", option, "3"]
+    result = CliRunner().invoke(app, ["train", *small, "--out", str(out)])
+    assert result.exit_code == 2, result.output
+    assert f"{out / 'config.toml'} cannot be read: it is damaged, or was edited" in result.stderr
+    assert _contents(out) == before
+
+
+def test_what_is_refused_is_not_measured_on_the_test_images(
+    finished: tuple[Path, Result], tmp_path: Path, train: Callable[..., Result]
+) -> None:
+    """Killed between promotion and measuring, then asked for fewer trials."""
+    out = tmp_path / "run"
+    shutil.copytree(finished[0], out)
+    journal = (out / "journal.log").read_bytes().splitlines(keepends=True)
+    (out / "journal.log").write_bytes(b"".join(line for line in journal if b'"test"' not in line))
+    before = _contents(out)
+    result = train(out, "--trials", "2")
+    assert result.exit_code == 2, result.output
+    assert _contents(out) == before
+    assert train(out).exit_code == 0
+    assert b'"test"' in (out / "journal.log").read_bytes()

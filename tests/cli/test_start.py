@@ -87,7 +87,7 @@ def test_missing_extra_names_the_pip_command(missing: str, extra: str) -> None:
 def test_options_as_toml() -> None:
     tomllib = pytest.importorskip("tomllib")
     options = TrainOptions(
-        dataset='npz:C:\\a "b"\n€.npz',
+        dataset='npz:C:\\a "b"\n€\x7f.npz',
         model="deep-conv",
         stages=4,
         trials=8,

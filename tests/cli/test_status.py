@@ -21,7 +21,7 @@ from typer.testing import Result
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.options import TrainOptions
-from optuna_gamma.cli.time_left import remaining_epochs
+from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
@@ -104,10 +104,10 @@ def test_the_time_left_is_that_of_the_trials_left(finished: tuple[Path, Result])
     folder, _ = finished
     status = open_run(str(folder), None).status()
     options = TrainOptions.read(folder)
-    assert remaining_epochs(status, options, PerStage((2,))) == []
+    assert remaining(status, options, PerStage((2,))) == (0, 0)
     assert json.loads(done("status", folder, "--json"))["seconds_left"] == 0.0
     longer = replace(options, stages=4, trials=(3, 1))
-    assert remaining_epochs(status, longer, PerStage((2, 5))) == [2, 2, 2, 5]
+    assert remaining(status, longer, PerStage((2, 5))) == (4, 11)
 
 
 def test_the_first_trial_tells_how_long_an_epoch_takes(begin: Begin) -> None:
@@ -183,7 +183,8 @@ def test_export_weights_of_numpy_without_torch(
     ("options", "said"),
     [
         (["--what", "weights"], "give the file to write them to with --to"),
-        (["--what", "weights", "--to", "x.csv"], "safetensors or pt, not as csv"),
+        (["--what", "weights", "--to", "x.csv"], "not as csv: give one of them with --format"),
+        (["--what", "weights", "--to", "x.PT"], "only its trials can be exported"),
         (["--format", "pt"], "csv or json, not as pt"),
         ([], "No stage of the run"),
     ],
@@ -210,3 +211,135 @@ def test_a_database_has_to_be_given(begin: Begin, tmp_path: Path) -> None:
     result = command("status", tmp_path / "run")
     assert result.exit_code == 2
     assert "give its URL with --storage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///{}/new.db", "There is no database"),
+        ("sqlite:///{}", "--storage cannot be opened"),
+        ("nodatabase://x", "--storage cannot be opened"),
+        ("oracle://me@host/x", "--storage cannot be opened"),
+    ],
+)
+@pytest.mark.parametrize("name", ["status", "export"])
+def test_a_database_that_cannot_be_opened_is_not_made(
+    begin: Begin, tmp_path: Path, name: str, url: str, said: str
+) -> None:
+    begin(f"sqlite:///{tmp_path}/study.db")
+    before = sorted(tmp_path.rglob("*"))
+    result = command(name, tmp_path / "run", "--storage", url.format(tmp_path))
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("accuracy", [[0.9], None, "97 %", float("nan")])
+def test_what_programs_keep_is_shown_as_it_is(
+    begin: Begin, tmp_path: Path, accuracy: object
+) -> None:
+    activations = ["[/b]", "[relu]", ":smile:"]
+
+    def objective(trial: optuna.Trial, stage: Stage) -> float:
+        trial.set_user_attr("accuracy", accuracy)
+        trial.set_user_attr("nested", {"loss": [float("inf")]})
+        trial.suggest_float("x", 0.0, 1.0)
+        trial.suggest_categorical("activation", [activations[stage.number]])
+        stage.save(trial, {})
+        return 1.0
+
+    for number, activation in enumerate(activations):
+        folder = tmp_path / str(number)
+        staged = create_staged_study(study_name="[mine]", directory=folder)
+        activations = [activation]
+        staged.optimize(objective, n_stages=1, n_trials=1)
+        shown = done("status", folder)
+        assert shown.startswith("[mine]: 1 of 1 stage finished")
+        assert activation in shown
+        for options in (["status", str(folder), "--json"], ["export", str(folder), *TRIALS]):
+            result = CliRunner().invoke(app, options)
+            json.loads(result.stdout, parse_constant=pytest.fail)
+
+
+TRIALS = ("--what", "trials", "--format", "json")
+
+
+W = np.ones(3, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ([W], "but a value of type list"),
+        ({"model": W}, "but ['model']"),
+        ({"model": None, "averaged": None}, "but ['averaged', 'model']"),
+        ({"model": {0: W}}, "give pt as --format"),
+        ({"model": {"layer": {"w": W}}}, "'layer' is of type dict"),
+        ({"model": {"w": W, "b": 0.5}}, "'b' is of type float"),
+        ({"model": {"w": W.astype(complex)}}, "give pt as --format"),
+        ({"model": {"w": np.array(["a"])}}, "give pt as --format"),
+    ],
+)
+def test_weights_that_safetensors_does_not_hold_are_refused(
+    begin: Begin, tmp_path: Path, state: object, said: str
+) -> None:
+    def objective(trial: optuna.Trial, stage: Stage) -> float:
+        stage.save(trial, state)
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    begin().optimize(objective, n_stages=1, n_trials=1)
+    to = tmp_path / "weights.safetensors"
+    result = command("export", tmp_path / "run", "--what", "weights", "--to", str(to))
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "load_best()" in result.stderr
+    assert not to.exists()
+
+
+def test_the_model_is_exported_where_nothing_is_averaged(begin: Begin, tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial, stage: Stage) -> float:
+        stage.save(trial, {"model": {"w": W}, "averaged": None})
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    begin().optimize(objective, n_stages=1, n_trials=1)
+    to = tmp_path / "weights.safetensors"
+    done("export", tmp_path / "run", "--what", "weights", "--to", str(to))
+    np.testing.assert_array_equal(load_file(to)["w"], W)
+
+
+@pytest.mark.parametrize("name", ["export", "report"])
+@pytest.mark.parametrize("to", ["run", "file/x.csv"])
+def test_a_file_that_cannot_be_written_is_the_users_to_mend(
+    begin: Begin, tmp_path: Path, name: str, to: str
+) -> None:
+    begin().optimize(objective, n_stages=1, n_trials=1)
+    (tmp_path / "file").write_text("")
+    result = command(name, tmp_path / "run", "--to", str(tmp_path / to))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith(f"Error: {tmp_path / to.partition('/')[0]}: ")
+
+
+def test_nobody_takes_no_time(begin: Begin) -> None:
+    staged = begin()
+
+    def killed(trial: optuna.Trial, stage: Stage) -> float:
+        trial.report(0.0, 0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        staged.optimize(killed, 1, 1)
+    status = staged.status()
+    assert status.stages[0].n_abandoned == 1
+    assert seconds_per_epoch(status) is None
+
+
+def test_status_does_not_send_back_to_what_cannot_go_on(begin: Begin, tmp_path: Path) -> None:
+    def failing(trial: optuna.Trial, stage: Stage) -> float:
+        trial.suggest_float("x", 0.0, 1.0)
+        return float("nan")
+
+    with pytest.raises(RuntimeError, match="no trial to promote"):
+        begin().optimize(failing, 1, 2)
+    shown = done("status", tmp_path / "run")
+    assert "no trial of stage 1 can be promoted" in shown
+    assert "resumes it" not in shown

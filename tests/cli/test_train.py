@@ -305,3 +305,17 @@ def test_default_epochs_stay_when_trials_are_added(tmp_path: Path) -> None:
     shorter = CliRunner().invoke(app, [*options, "--trials", "3,1", "--stages", "1"])
     assert shorter.exit_code == 2
     assert "begun with --stages = 2, but 1 was given" in shorter.stderr
+
+
+def test_home_is_what_the_tilde_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    one = ["--stages", "1", "--trials", "1", "--epochs-per-stage", "1"]
+    result = CliRunner().invoke(app, ["train", *small, *one, "--out=~/run"])
+    assert result.exit_code == 0, result.output
+    assert "Epochs in total: 1 stage × 1 trial × 1 = 1," in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    status = CliRunner().invoke(app, ["status", "--out=~/run"])
+    assert "1 of 1 stage finished" in status.stdout

@@ -9,18 +9,23 @@ import signal
 import statistics
 from typing import Any
 
+import optuna
 import pytest
 from typer.testing import CliRunner
 
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import load_staged_study
+from optuna_gamma.staged import StagedSchedule
+from optuna_gamma.staged.replay import Replay
 
 
 pytest.importorskip("torch")
 
 from optuna_gamma.cli.results import write_options
 from optuna_gamma.cli.train import create_task
+from optuna_gamma.vision import ClassificationMetrics
+from optuna_gamma.vision import VisionTask
 
 
 SMALL = (
@@ -130,3 +135,81 @@ def test_replay_shows_mean_and_interval_beside_the_run(tmp_path: Path) -> None:
     assert [row["seed"] for row in content["seeds"]] == [1, 2]
     assert [round(row["test"]["accuracy"], 4) for row in content["seeds"]] == accuracies[:2]
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_worker_begins_no_second_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    out = finished(tmp_path / "run", "--storage", "sqlite:///study.db", "--stages", "1")
+    assert TrainOptions.read(out).storage == f"sqlite:///{tmp_path}/here/study.db"
+    monkeypatch.chdir(tmp_path / "there")
+    joined = CliRunner().invoke(app, ["worker", str(out)])
+    assert joined.exit_code == 0, joined.output
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    mistyped = CliRunner().invoke(app, ["worker", str(out), "--storage", "sqlite:///studi.db"])
+    assert mistyped.exit_code == 2, mistyped.output
+    assert "There is no database studi.db" in mistyped.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    other = f"sqlite:///{tmp_path}/other.db"
+    optuna.create_study(storage=other)
+    begun = CliRunner().invoke(app, ["worker", str(out), "--storage", other])
+    assert begun.exit_code == 2, begun.output
+    assert "The storage holds no staged study 'digits'" in begun.stderr
+    assert len(optuna.get_all_study_summaries(other)) == 1
+
+
+@pytest.mark.parametrize("command", ["worker", "replay"])
+def test_a_file_is_no_folder_of_a_run(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "best.pt"
+    file.write_text("")
+    result = CliRunner().invoke(app, [command, str(file)])
+    assert result.exit_code == 2
+    assert "give the folder of a run" in result.stderr
+
+
+def test_replay_compares_no_runs_of_different_lengths(tmp_path: Path) -> None:
+    out = finished(tmp_path / "run", "--stages", "1")
+    shorter = (out / "metrics.json").read_bytes()
+    finished(out)
+    (out / "metrics.json").write_bytes(shorter)
+    for said in ("metrics.json is of 1 stage, schedule.json of 2", "there is no"):
+        result = CliRunner().invoke(app, ["replay", str(out), "--seeds", "1"])
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
+        assert f"`optuna-gamma worker {out}` finishes it" in result.stderr
+        (out / "metrics.json").unlink(missing_ok=True)
+    assert CliRunner().invoke(app, ["worker", str(out)]).exit_code == 0
+    assert CliRunner().invoke(app, ["replay", str(out), "--seeds", "1"]).exit_code == 0
+
+
+def test_replay_shows_seeds_that_came_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = finished(tmp_path / "run", "--stages", "1")
+    of_schedule, evaluate, n_seeds = StagedSchedule.replay, VisionTask.evaluate, 3
+
+    def replay(self: StagedSchedule, objective: VisionTask, *, seed: int) -> Replay:
+        if seed == 2:
+            raise RuntimeError("Stage 0 of the schedule came to nothing")
+        return of_schedule(self, objective, seed=seed)
+
+    def infinite(*arguments: Any) -> ClassificationMetrics:
+        return replace(evaluate(*arguments), loss=float("inf"))
+
+    monkeypatch.setattr(StagedSchedule, "replay", replay)
+    monkeypatch.setattr(VisionTask, "evaluate", infinite)
+    result = CliRunner().invoke(app, ["replay", str(out), "--seeds", str(n_seeds)])
+    assert result.exit_code == 0, result.output
+    assert "came to nothing" in result.stderr
+    table = result.stdout.partition("the run")[0]
+    rows = {line.split()[0]: line.split() for line in table.splitlines() if line.split()}
+    assert rows["2"][1:] == ["–"] * 5
+    assert rows["1"][2] == rows["mean"][2] == rows["±"][2] == "–"
+    assert float(rows["mean"][1]) > 0
+    assert "1 of 3 seeds came to nothing" in result.stdout
+    as_json = CliRunner().invoke(app, ["replay", str(out), "--seeds", str(n_seeds), "--json"])
+    tests = [row["test"] for row in json.loads(as_json.stdout)["seeds"]]
+    assert tests[1] is None
+    assert tests[0]["loss"] is None
+    assert tests[0]["accuracy"] > 0
