@@ -1,8 +1,8 @@
 """Several objectives: accurate random forests, and small ones.
 
-``constraints.py`` knows how large a forest may be. If you do not know that, look at the Pareto front: the
-forests of which none of the others is both smaller and more accurate. Each trial is placed where
-the front is expected to move on most.
+``constraints.py`` knows how large a forest may be. If you do not know that, look at the Pareto
+front: the forests of which none of the others is both smaller and more accurate. Each trial is
+placed where the front is expected to move on most.
 
 Run it with ``python examples/several_objectives.py``. It needs scikit-learn:
 ``pip install scikit-learn``.

@@ -63,9 +63,10 @@ class GammaBOSampler(BaseSampler):
 
     Trials that failed, such as diverged trainings, count as bad ones, so that what made them so
     is not proposed again; but for those that were tried again, such as interrupted ones, or did
-    not fail at the same point another time, or whose neighbours contradict them. Of pruned trials the model sees what they might have come to, judged by
-    what they had reported and by how others went on from there, with more noise the less that
-    tells; those that reported nothing count as failed.
+    not fail at the same point another time, or whose neighbours contradict them. Of pruned
+    trials the model sees what they might have come to, judged by what they had reported and by
+    how others went on from there, with more noise the less that tells; those that reported
+    nothing count as failed.
 
     With several objectives each has a process of its own, and the next trial maximises the
     expected hypervolume improvement over the front of the trials so far: exactly for up to three
