@@ -165,7 +165,7 @@ def test_enqueued_values_decide_what_is_proposed() -> None:
 def test_fixed_parameters() -> None:
     study = run(branches, 20)
     study.sampler = PartialFixedSampler({"model": "a"}, study.sampler)
-    study.optimize(branches, n_trials=6)
+    study.optimize(branches, n_trials=10)
     assert all(t.params.keys() == {"model", "rate"} for t in study.trials[20:])
     assert min(abs(t.params["rate"] - 0.9) for t in study.trials[20:]) < 0.05
 
