@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+from multiprocessing.connection import wait
 import time
 
 from benchmarks.pool import Attempt
@@ -17,8 +18,8 @@ def test_jobs_in_flight_are_not_waited_for_when_it_is_stopped() -> None:
     assert len(started) == 2
     results.close()  # as Ctrl-C does
     for process in started:
-        process.join(timeout=60)
-        assert process.exitcode is not None
+        # Not `join`: the pool's own thread may be the one that learns how the process ended.
+        assert wait([process.sentinel], timeout=60)
 
 
 def test_a_job_that_fails_does_not_end_the_others() -> None:
