@@ -163,11 +163,14 @@ def test_enqueued_values_decide_what_is_proposed() -> None:
 
 
 def test_fixed_parameters() -> None:
-    study = run(branches, 20)
-    study.sampler = PartialFixedSampler({"model": "a"}, study.sampler)
-    study.optimize(branches, n_trials=10)
-    assert all(t.params.keys() == {"model", "rate"} for t in study.trials[20:])
-    assert min(abs(t.params["rate"] - 0.9) for t in study.trials[20:]) < 0.05
+    gaps = []
+    for seed in range(5):
+        study = run(branches, 20, seed)
+        study.sampler = PartialFixedSampler({"model": "a"}, study.sampler)
+        study.optimize(branches, n_trials=6)
+        assert all(t.params.keys() == {"model", "rate"} for t in study.trials[20:])
+        gaps.append(min(abs(t.params["rate"] - 0.9) for t in study.trials[20:]))
+    assert np.median(gaps) < 0.05
 
 
 def test_proposals_depend_on_the_storage_alone() -> None:

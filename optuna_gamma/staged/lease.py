@@ -84,10 +84,7 @@ class Process:
 
     def is_known_dead(self) -> bool:
         """Whether the process ran on this machine and is gone; of others nothing is known."""
-        if self.host != _host():
-            return False
-        started = _status(self.pid)
-        return started is None or "" != started != self.started
+        return self.host == _host() and _status(self.pid) not in ("", self.started)
 
 
 @functools.cache
