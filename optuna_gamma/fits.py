@@ -41,9 +41,9 @@ def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[
     for trial in reversed(trials[:number]):
         if trial.state.is_finished() and trial.system_attrs.get(THETA_KEY):
             suggested = trial.system_attrs.get(SUGGESTED_KEY)
-            is_of_source = suggested is not None and suggested.keys() != names
-            fits = _unpack(trial.system_attrs, trial.number)
-            if fits and not is_of_source:
+            if suggested is not None and suggested.keys() != names:
+                continue  # of the source's space
+            if fits := _unpack(trial.system_attrs, trial.number):
                 return fits
     return {}
 

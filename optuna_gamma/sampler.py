@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
+import logging
 import math
 import operator
 from typing import Any
@@ -44,7 +45,8 @@ from optuna_gamma.view import look
 from optuna_gamma.view import View
 
 
-_logger = optuna.logging.get_logger(f"optuna.{__name__}")
+_logger = logging.getLogger(__name__)
+_user_logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 EXHAUSTED_KEY = "gamma:exhausted"
 """Study system attribute: whether it was said that all points of its space are taken."""
@@ -290,7 +292,7 @@ class GammaBOSampler(BaseSampler):
             if modelled:
                 return modelled[param_name]
             if self._warn_independent_sampling:
-                _logger.warning(
+                _user_logger.warning(
                     f"The parameter `{param_name}` in Trial#{trial.number} is sampled "
                     "independently, without the model, potentially degrading the optimization "
                     "performance, because no finished trial has it. Set "
@@ -383,7 +385,8 @@ class GammaBOSampler(BaseSampler):
                 cube = learn_cube(space, seen, source, allowed, {*trial.params, asked})
                 x, fits = self._proposer(cube, seen, source, last, rng)
         except np.linalg.LinAlgError as error:
-            _logger.debug("There is no model: %s", error)
+            instead = "a value is drawn" if asked else "a start-up point is proposed"
+            _logger.debug("There is no model, %s: %s", instead, error)
             return None
         if not asked:
             write_fits(study, trial, fits)
@@ -424,7 +427,7 @@ class GammaBOSampler(BaseSampler):
         is_allowed = self._proposer.deterministic_objective is False
         if not is_allowed and EXHAUSTED_KEY not in storage.get_study_system_attrs(study_id):
             storage.set_study_system_attr(study_id, EXHAUSTED_KEY, True)
-            _logger.warning(
+            _user_logger.warning(
                 "All points of the search space were evaluated, or are being evaluated. From now "
                 "on `GammaBOSampler` proposes the most promising of them again."
             )

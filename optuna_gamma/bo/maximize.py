@@ -109,13 +109,14 @@ def maximize(
     moving = np.array([g is None or len(g) > RELAXABLE for g in cube.grids])
     moving &= ~cube.is_categorical
     discrete = [j for j, grid in enumerate(cube.grids) if grid is not None and len(grid) > 1]
-    is_rounded = bool(discrete or cube.rounding)
     for _ in range(3 if discrete else 1):
         climbed, climbed_values = x, values
         if moving.any():
             climbed, climbed_values = _climb(acquisition, x, moving, effort.rounds)
-        if is_rounded:
-            climbed = _try_values(acquisition, cube.snap(climbed), discrete, cube)
+        if discrete or cube.rounding:
+            climbed = cube.snap(climbed)
+            if discrete:
+                climbed = _try_values(acquisition, climbed, discrete, cube)
             climbed_values = _evaluate(acquisition, climbed)
         better = free(climbed) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
@@ -198,9 +199,7 @@ def _climb(
 def _try_values(acquisition: Acquisition, x: Array, discrete: list[int], cube: Cube) -> Array:
     """Change one discrete coordinate at a time to its best value, until none is better."""
     n_variants = sum(len(_variants(x[0], j, cube)) for j in discrete)
-    rounds = 0
-    if n_variants:
-        rounds = min(2 * len(discrete) + 2, max(_FEWEST_ROUNDS, _MOST_VARIANTS // n_variants))
+    rounds = min(2 * len(discrete) + 2, max(_FEWEST_ROUNDS, _MOST_VARIANTS // n_variants))
     best = []
     for point in x:
         value = float(acquisition(point[None])[0])
