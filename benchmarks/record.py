@@ -77,7 +77,7 @@ class Record:
             "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "commit": _commit(),
-            "machine": _machine(),
+            "machine": machine(),
             "versions": {
                 name: metadata.version(name)
                 for name in ("optuna-gamma", "optuna", "numpy", "scipy", *self.packages)
@@ -105,7 +105,8 @@ def _show(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Describe what this runs on, as far as figures depend on it."""
     model = ""
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
         found = re.search(r"model name\s*:\s*(.*)", cpuinfo.read_text())

@@ -13,6 +13,8 @@ from typing import Any
 
 from benchmarks.lines import add_line
 from benchmarks.lines import read_lines
+from benchmarks.lines import versioned
+from benchmarks.record import machine
 from benchmarks.staged.autolrs import AutoLRS
 from benchmarks.staged.forms import Probed
 from benchmarks.staged.forms import Staged
@@ -71,7 +73,8 @@ class Job:
             if n < self.budgets[-1] and round(lab.spent / lab.training_steps) >= n:
                 reports.append(_report(lab, n, best))
         reports.append(_report(lab, self.budgets[-1], best))
-        return {"reports": reports, "seconds": round(time.process_time() - start, 2)}
+        seconds = round(time.process_time() - start, 2)
+        return {"reports": reports, "seconds": seconds, "processor": machine()["processor"]}
 
 
 def _report(lab: Lab, budget: int, best: dict[str, Candidate]) -> Result:
@@ -106,16 +109,31 @@ def version(method: AnyMethod) -> str:
     return version_of(tiny_run)
 
 
+PROCESSORS = "processors.json"
+"""File that says which versions are the same code on processors that round differently.
+
+A list of ``{"processor": ..., "commit": ..., "versions": {here: stored}}``: what the code of a
+commit comes to on a processor, and what it came to where its stored results are from.
+"""
+
+
 class Store:
     """Results in a folder: a file for each method and version, a line for each run.
 
     Args:
         folder: Where the files are; made when the first result comes.
+        is_read_only: Whether a method that has no results of its version has those stored last,
+            as on a processor that rounds differently.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_read_only: bool = False) -> None:
         self._folder = folder
+        self._is_read_only = is_read_only
         self._results: dict[Path, dict[str, Result]] = {}
+        self._same: dict[str, str] = {}
+        if (path := folder / PROCESSORS).exists():
+            for entry in json.loads(path.read_text()):
+                self._same |= entry["versions"]
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         """List what has no result yet."""
@@ -132,7 +150,8 @@ class Store:
         self._of(job.method)[job.key] = result
 
     def _path(self, method: AnyMethod) -> Path:
-        return self._folder / f"{method.name}@{version(method)}.jsonl"
+        known = self._same.get(version(method), version(method))
+        return versioned(self._folder, method.name, known, self._is_read_only)
 
     def _of(self, method: AnyMethod) -> dict[str, Result]:
         path = self._path(method)

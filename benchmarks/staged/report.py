@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ NOTES = (
     "weights as trained; averaged: their mean over the last half, quarter or eighth of a "
     "training, whichever validates best, of a staged study over the second half of a stage. Of "
     "each kind the candidate with the highest validation κ is taken. rates: of the averaged ones, "
-    "first seed. Networks and images: {problems}."
+    "first seed. Networks and images: {problems}. Runs on each processor: {processors}."
 )
 
 COMPARED = (
@@ -47,6 +48,7 @@ class Reports:
 
     def __init__(self, plan: Plan, results: Mapping[Job, Result]) -> None:
         self._reports: dict[tuple[Problem, AnyMethod, int, int], Result] = {}
+        self.processors = Counter(result["processor"] for result in results.values())
         for job, result in results.items():
             for report in result["reports"]:
                 place = job.problem, job.method, report["budget"], job.seed
@@ -68,7 +70,8 @@ def write(reports: Reports, preset: Preset, purpose: Purpose, out: Path) -> None
         f"{p.name}, {p.model}, {p.epochs} epochs, {p.n_valid} to validate" for p in plan.problems
     )
     images = "training images that no search sees" if is_choice else "test images"
-    notes = NOTES.format(images=images, problems=problems)
+    processors = ", ".join(f"{name} ({n})" for name, n in reports.processors.items())
+    notes = NOTES.format(images=images, problems=problems, processors=processors)
     rows = _rows(reports)
     if not rows:
         print("Nothing is stored of this.")

@@ -43,7 +43,7 @@ def main(
     """
     plan = get_plan(preset, purpose)
     plan = replace(plan, problems=tuple(p for p in plan.problems if _matches(p.name, problems)))
-    store = Store(out / "staged")
+    store = Store(out / "staged", is_read_only=not processes)
     jobs = plan.jobs()
     wanted = [job for job in store.missing(jobs) if _matches(job.method.name, methods)]
     failed = False
