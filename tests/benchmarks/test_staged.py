@@ -31,6 +31,7 @@ from benchmarks.staged.forms import Probed
 from benchmarks.staged.forms import Staged
 from benchmarks.staged.jobs import AnyMethod
 from benchmarks.staged.jobs import Job
+from benchmarks.staged.jobs import PROCESSORS
 from benchmarks.staged.jobs import Store
 from benchmarks.staged.lab import Lab
 from benchmarks.staged.lab import Problem
@@ -401,6 +402,24 @@ class TestStore:
         path.rename(tmp_path / "PBT@older.jsonl")
         assert Store(tmp_path).missing([job]) == [job]
 
+    def test_what_another_processor_stored_is_reported_and_goes_on_once_it_is_known_as_equal(
+        self, tmp_path: Path
+    ) -> None:
+        stored, wanted = (Job(TINY, PBT(), (2,), seed) for seed in (0, 1))
+        Store(tmp_path).add(stored, {"reports": [], "seconds": 0.0})
+        (path,) = tmp_path.iterdir()
+        elsewhere = path.rename(tmp_path / "PBT@elsewhere.jsonl")
+        assert list(Store(tmp_path, is_read_only=True).read([stored, wanted])) == [stored]
+        assert Store(tmp_path).missing([stored, wanted]) == [stored, wanted]
+
+        same = {path.stem.removeprefix("PBT@"): "elsewhere"}
+        entry = {"processor": "another", "commit": "1234567", "versions": same}
+        (tmp_path / PROCESSORS).write_text(json.dumps([entry]))
+        store = Store(tmp_path)
+        assert store.missing([stored, wanted]) == [wanted]
+        store.add(wanted, {"reports": [], "seconds": 0.0})
+        assert len(elsewhere.read_text().splitlines()) == 2
+
     def test_the_first_method_is_also_compared_while_it_has_spent_less(
         self, tmp_path: Path
     ) -> None:
@@ -416,7 +435,7 @@ class TestStore:
                 test = (1.0, right(n, job.method, job.seed))
                 found = {"valid": test, "test": test, "rates": [0.1]}
                 reports.append({"budget": n, "epochs": n, "raw": found, "averaged": found})
-            return {"reports": reports}
+            return {"reports": reports, "processor": f"model {job.seed % 2}"}
 
         results = {job: report(job) for job in plan.jobs()}
         write(Reports(plan, results), Preset.smoke, Purpose.final, tmp_path)
@@ -428,6 +447,8 @@ class TestStore:
         assert after_2["rows"][0]["points"].startswith("11.00")
         assert after_2["rows"][0]["least"] == "11.00, digits-100"
         assert "budget 2 − the other, budget 4" in after_2["notes"]
+        table = json.loads((tmp_path / "staged-final-smoke.json").read_text())
+        assert table["notes"].endswith("Runs on each processor: model 0 (4), model 1 (2).")
         assert (tmp_path / "staged-final-smoke.md").read_text().count("| other |") == 2
 
 
