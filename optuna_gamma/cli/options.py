@@ -32,7 +32,7 @@ Setting = float | tuple[float, float]
 """A number, or the ends of an interval that is searched."""
 
 Numbers = int | tuple[int, ...]
-"""A number of every stage, or several that the stages take in turns."""
+"""A number of every stage, or several between which the stages alternate."""
 
 SETTINGS = ("momentum", "weight_decay", "batch_size", "dropout")
 """What may be searched beside the learning rate."""

@@ -1,4 +1,4 @@
-"""A number that a run's stages share, or that they take in turns."""
+"""A number that the stages of a run share, or several that they alternate between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numbers import Integral
 
 @dataclass(frozen=True)
 class PerStage:
-    """Positive numbers that the stages take in turns: the first, the second, …, the first again.
+    """Positive numbers that the stages alternate between: the first, …, the last, the first again.
 
     Attributes:
         numbers: The numbers, at least one.

@@ -151,7 +151,7 @@ class StagedStudy:
                 value to optimize.
             n_stages: Stages of the run. A later call may give more, not fewer.
             n_trials: Trials of each stage, of all workers together; or several numbers, which the
-                stages take in turns. A stage of one trial, after the first, searches nothing: it
+                stages alternate between. A stage of one trial, after the first, searches nothing: it
                 goes on with the parameters promoted before it. So with ``(6, 1)`` every second
                 stage trains on with what the six trials before it have found. A later call may
                 give more, not fewer; a stage whose trials are all finished keeps its number.
