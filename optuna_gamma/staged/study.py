@@ -151,10 +151,11 @@ class StagedStudy:
                 value to optimize.
             n_stages: Stages of the run. A later call may give more, not fewer.
             n_trials: Trials of each stage, of all workers together; or several numbers, which the
-                stages alternate between. A stage of one trial, after the first, searches nothing: it
-                goes on with the parameters promoted before it. So with ``(6, 1)`` every second
+                stages alternate between. A stage of one trial, after the first, searches nothing:
+                it goes on with the parameters promoted before it. So with ``(6, 1)`` every second
                 stage trains on with what the six trials before it have found. A later call may
-                give more, not fewer; a stage whose trials are all finished keeps its number.
+                give more, not fewer; a stage whose trials are all finished keeps its number,
+                unless none of them could be promoted.
             timeout: Begin no further trial after this many seconds.
             callbacks: Called after each trial with its study and the finished
                 :class:`~optuna.trial.FrozenTrial`.
