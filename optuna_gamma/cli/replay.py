@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 import statistics
 import sys
+from typing import Any
 from typing import TypeVar
 
 from rich import box
@@ -27,8 +28,11 @@ from optuna_gamma.cli.plain import plain
 from optuna_gamma.cli.progress import counted
 from optuna_gamma.cli.train import create_task
 from optuna_gamma.staged import StagedSchedule
+from optuna_gamma.staged.identity import as_json
+from optuna_gamma.staged.identity import fingerprint_differences
 from optuna_gamma.staged.run import SCHEDULE_FILE
 from optuna_gamma.staged.sealed import unseal
+from optuna_gamma.vision import VisionTask
 
 
 _T = TypeVar("_T")
@@ -68,6 +72,7 @@ def _run(
     task = create_task(
         replace(options, data=data or options.data, device=device or options.device)
     )
+    _check_same(metrics["fingerprint"], task, out)
 
     # The run's own seed is the one that the schedule was chosen with.
     seeds = range(options.seed + 1, options.seed + 1 + n_seeds)
@@ -91,6 +96,14 @@ def _run(
         console = Console(highlight=False, markup=False, emoji=False)
         console.print(_table(rows, own, quiet))
     return DONE if any(rows.values()) else FAILED
+
+
+def _check_same(fingerprint: dict[str, Any], task: VisionTask, out: Path) -> None:
+    if differences := fingerprint_differences(fingerprint, as_json(task.fingerprint)):
+        raise ValueError(
+            f"The images or the network are not those of the run in {out}: "
+            f"{'; '.join(differences)}."
+        )
 
 
 def _finish(out: Path) -> str:

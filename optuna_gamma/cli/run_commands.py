@@ -52,7 +52,8 @@ def worker(
     data: _Data = None,
     device: _Device = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads. Default: the run's.")
+        int | None,
+        typer.Option(min=1, help="CPU threads. Default: OMP_NUM_THREADS, else the run's."),
     ] = None,
     quiet: _Quiet = False,
 ) -> None:

@@ -24,6 +24,7 @@ from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.live import live_table
 from optuna_gamma.cli.opening import load
 from optuna_gamma.cli.opening import opening_storage
+from optuna_gamma.cli.opening import recorded_storage
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
@@ -82,6 +83,7 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
     begun = TrainOptions.read_if_there(options.out) if keeps_trials else None
     if begun is not None:
         options = replace(options, trials=begun.trials)
+    options = replace(options, storage=recorded_storage(options))
     artifacts = artifacts_folder(str(options.out))
     task = create_task(options, FileSystemArtifactStore(artifacts))
     if joins:
@@ -108,7 +110,8 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
         )
         return INTERRUPTED
     print_table(staged, Console(highlight=False, markup=False, emoji=False))
-    if not joins:
+    there = TrainOptions.read_if_there(options.out)
+    if not joins and (there is None or there.stages <= options.stages):  # else it was extended
         write_options(task, options)
     files = write_files(staged, task, options)
     if not options.quiet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import os
 from pathlib import Path
 
 from optuna_gamma.cli import train
@@ -42,7 +43,7 @@ def _run(
         storage=storage,
         data=data or options.data,
         device=device or options.device,
-        threads=threads or options.threads,
+        threads=threads or (None if "OMP_NUM_THREADS" in os.environ else options.threads),
         quiet=quiet,
     )
     return train.run(here, joins=True)

@@ -53,7 +53,6 @@ class TailAverage:
             self._average_in(means, weights, n_averaged)
         else:
             _copy(means, weights)
-        _copy(self._average.buffers(), self.trained.buffers())
 
     def model(self, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
         """Return the network with the mean weights so far, or as it is if there are none yet.
@@ -64,6 +63,7 @@ class TailAverage:
         """
         if self._n_seen <= self._n_left_out:
             return self.trained
+        _copy(self._average.buffers(), self.trained.buffers())
         update_bn(batches, self._average)
         return self._average
 

@@ -11,7 +11,6 @@ import math
 from typing import Any
 from typing import Literal
 from typing import TYPE_CHECKING
-import warnings
 
 import optuna
 import torch
@@ -310,10 +309,7 @@ class VisionTask:
                     **metrics.scalars,
                     "kappa": kappa(metrics.accuracy, metrics.loss),
                 }
-                with warnings.catch_warnings():
-                    # A trial that was taken over from a dead worker has reported this before.
-                    warnings.filterwarnings("ignore", message="The reported value is ignored")
-                    trial.report(scores[self.objective], first + epoch)
+                trial.report(scores[self.objective], first + epoch)
                 if epoch < n_epochs and trial.should_prune():
                     raise optuna.TrialPruned
 
@@ -325,7 +321,8 @@ class VisionTask:
         if average is not None:
             state["averaged"] = scored.state_dict()
         stage.save(trial, state)
-        if self._artifact_store is not None:
+        is_kept = isinstance(trial, optuna.Trial)  # a replay's trial is in no study
+        if self._artifact_store is not None and is_kept:
             attach_pictures(self._artifact_store, trial, self.data, logits.cpu())
         return scores[self.objective]
 

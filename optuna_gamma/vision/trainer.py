@@ -21,6 +21,9 @@ from optuna_gamma.vision.augmentation import Views
 # the time of batches of 2,000 (10,000 images of 28×28). A GPU is fed enough by 2,000.
 _EVALUATION_BATCH = {"cpu": 250}
 
+_LARGE_IMAGE = 3 * 32 * 32
+"""Number of values above which fewer images are evaluated at once, so that memory suffices."""
+
 # A look at the loss makes a GPU wait for it, so it is not taken at every step.
 _STEPS_BETWEEN_CHECKS = 100
 
@@ -175,6 +178,8 @@ def _normalises_batches(model: nn.Module) -> bool:
 def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Return the logits of images, ``(n, n_classes)``, without dropout."""
     model.eval()
-    batches = images.split(_EVALUATION_BATCH.get(images.device.type, 2000))
+    largest = _EVALUATION_BATCH.get(images.device.type, 2000)
+    n_values = max(math.prod(images.shape[1:]), _LARGE_IMAGE)
+    batches = images.split(max(largest * _LARGE_IMAGE // n_values, 1))
     with precision(images.device):
         return torch.cat([model(batch) for batch in batches]).float()

@@ -9,6 +9,7 @@ import signal
 import statistics
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from typer.testing import CliRunner
@@ -22,6 +23,7 @@ from optuna_gamma.staged.replay import Replay
 
 pytest.importorskip("torch")
 
+from optuna_gamma.cli import train
 from optuna_gamma.cli.results import write_options
 from optuna_gamma.cli.train import create_task
 from optuna_gamma.vision import ClassificationMetrics
@@ -77,10 +79,41 @@ def test_a_worker_asks_for_the_password_that_was_not_written_down(
     task = create_task(options)
     write_options(task, replace(options, storage=f"postgresql+psycopg://{user}host/db{query}"))
     assert "hunter2" not in (out / "config.toml").read_text()
-    result = CliRunner().invoke(app, ["worker", "--out", str(out)])
-    assert result.exit_code == 2
-    assert "Give the whole URL with --storage" in result.stderr
-    assert "***" in result.stderr
+    for command in (["worker", str(out)], ["train", "--config", str(out / "config.toml")]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2
+        assert "Give the whole URL with --storage" in result.stderr
+        assert "***" in result.stderr
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("3", []), (None, [2])])
+def test_a_worker_has_the_threads_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None, expected: list[int]
+) -> None:
+    out = finished(tmp_path / "run", "--stages", "1", "--threads", "2")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)  # PyTorch reads it when it is imported
+    asked: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    assert CliRunner().invoke(app, ["worker", str(out)]).exit_code == 0
+    assert asked == expected
+
+
+def test_a_call_that_ends_late_takes_back_no_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = train._Follower.measure_promoted
+
+    def extended_meanwhile(follower: train._Follower) -> None:
+        measure(follower)
+        if follower._options.stages == 1 and len(follower._staged.schedule) == 1:
+            finished(tmp_path / "run")
+
+    monkeypatch.setattr(train._Follower, "measure_promoted", extended_meanwhile)
+    out = finished(tmp_path / "run", "--stages", "1")
+    assert TrainOptions.read(out).stages == 2
+    assert CliRunner().invoke(app, ["worker", str(out)]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -166,6 +199,22 @@ def test_a_file_is_no_folder_of_a_run(tmp_path: Path, command: str) -> None:
     result = CliRunner().invoke(app, [command, str(file)])
     assert result.exit_code == 2
     assert "give the folder of a run" in result.stderr
+
+
+def test_replay_trains_on_no_other_images(tmp_path: Path) -> None:
+    path = tmp_path / "cells.npz"
+
+    def write(seed: int) -> None:
+        x = np.random.default_rng(seed).random((160, 8, 8), dtype=np.float32)
+        y = np.arange(160) % 3
+        np.savez(path, x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+
+    write(0)
+    out = finished(tmp_path / "run", "--stages", "1", "--dataset", f"npz:{path}")
+    write(1)
+    result = CliRunner().invoke(app, ["replay", str(out), "--seeds", "1"])
+    assert result.exit_code == 2, result.output
+    assert "not those of the run" in result.stderr
 
 
 def test_replay_compares_no_runs_of_different_lengths(tmp_path: Path) -> None:

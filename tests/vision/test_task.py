@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import FixedTrial
 import pytest
 import torch
@@ -21,6 +22,8 @@ from torch.nn import functional as F
 
 from optuna_gamma import create_staged_study
 from optuna_gamma import kappa
+from optuna_gamma.staged import StagedSchedule
+from optuna_gamma.staged import StageRecord
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import VisionTask
@@ -498,6 +501,29 @@ def test_large_batches_predict_as_one(digits: Dataset) -> None:
         expected = model.eval()(images)
     model.train()
     torch.testing.assert_close(predict(model, images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fewer_large_images_are_evaluated_at_once() -> None:
+    sizes: list[int] = []
+
+    class Sizes(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            sizes.append(len(images))
+            return images.flatten(1)[:, :2]
+
+    assert predict(Sizes(), torch.zeros(500, 3, 32, 32)).shape == (500, 2)
+    assert predict(Sizes(), torch.zeros(80, 3, 64, 64)).shape == (80, 2)
+    assert predict(Sizes(), torch.zeros(2, 3, 600, 600)).shape == (2, 2)
+    assert sizes == [250, 250, 62, 18, 1, 1]
+
+
+def test_a_replay_needs_no_place_for_pictures(
+    make: Callable[..., VisionTask], tmp_path: Path
+) -> None:
+    task = make(artifact_store=FileSystemArtifactStore(tmp_path))
+    record = StageRecord(0, {"lr": 0.05}, 1.0, {}, 0, "")
+    assert StagedSchedule([record]).replay(task, seed=1).values[0] > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_own_network(make: Callable[..., VisionTask]) -> None:
