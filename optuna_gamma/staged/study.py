@@ -322,13 +322,14 @@ def create_staged_study(
                 if state is not None:
                     model.load_state_dict(state["model"])
                 lr = trial.suggest_float("lr", 1e-3, 0.5, log=True)
-                accuracy, loss = train_one_epoch(model, lr, seed=stage.seed)
+                n_epochs = (5, 90)[stage.number % 2]  # of a candidate, of the one chosen
+                accuracy, loss = train(model, lr, n_epochs, seed=stage.seed)
                 stage.save(trial, {"model": model.state_dict()})
                 return kappa(accuracy, loss)
 
 
             staged = create_staged_study(study_name="mnist", directory="runs/mnist")
-            staged.optimize(objective, n_stages=10, n_trials=12)
+            staged.optimize(objective, n_stages=2, n_trials=(6, 1))
     """
     given = RunIdentity.new(study_name, direction, seed, keep, storage is None, fingerprint)
     place = _check_common(storage, directory, sampler)
