@@ -8,6 +8,7 @@ at once if it ran on the observer's machine and its process is gone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,6 +86,10 @@ class Process:
     def is_known_dead(self) -> bool:
         """Whether the process ran on this machine and is gone; of others nothing is known."""
         return self.host == _host() and _status(self.pid) not in ("", self.started)
+
+    def is_known_alive(self) -> bool:
+        """Whether the process runs on this machine; of others nothing is known."""
+        return self.host == _host() and _status(self.pid) == self.started != ""
 
 
 @functools.cache
@@ -164,6 +169,10 @@ class Lease:
             "released": self.released,
         }
 
+    def is_known_held(self) -> bool:
+        """Whether the holder runs on this machine; of others nothing is known."""
+        return not self.released and (self.id in _held or self.process.is_known_alive())
+
     def is_held_on(self, storage: BaseStorage, trial_id: int) -> bool:
         """Whether the trial is unfinished and this lease is its present one."""
         trial = storage.get_trial(trial_id)
@@ -207,7 +216,8 @@ class LeaseWatch:
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
-        self._seen: dict[str, tuple[Any, float]] = {}
+        self._seen: dict[str, tuple[tuple[str, Any], float]] = {}
+        self._in_doubt: list[tuple[str, Any]] | None = None
 
     def is_free(self, trial: FrozenTrial) -> bool:
         """Whether nobody runs this RUNNING trial any more."""
@@ -216,11 +226,24 @@ class LeaseWatch:
             return True
         if lease.process == Process.current() and lease.id not in _held:
             return True  # left behind by an earlier call in this process
-        count = trial.system_attrs.get(f"{_BEAT_KEY}{lease.id}")
+        sign = _last_sign(trial)
         now = time.monotonic()
-        if lease.id not in self._seen or self._seen[lease.id][0] != count:
-            self._seen[lease.id] = (count, now)
+        if lease.id not in self._seen or self._seen[lease.id][0] != sign:
+            self._seen[lease.id] = (sign, now)
         return now - self._seen[lease.id][1] > GRACE_SECONDS
+
+    def n_in_doubt(self, running: Iterable[FrozenTrial]) -> int:
+        """Count the trials whose workers may have been dead when the watch began.
+
+        They were RUNNING at the first call, elsewhere, and since then have shown no sign of life,
+        have not finished and were not taken over. Trials that are begun later are not counted: at
+        their beginning somebody was alive.
+        """
+        silent = [_last_sign(trial) for trial in running if not Lease.of(trial).is_known_held()]
+        if self._in_doubt is not None:
+            silent = [sign for sign in silent if sign in self._in_doubt]
+        self._in_doubt = silent
+        return len(silent)
 
     def take_over(self, trial: FrozenTrial) -> Lease | None:
         """Take a free trial over, in place.
@@ -243,3 +266,9 @@ class LeaseWatch:
     def _is_unchanged(self, trial: FrozenTrial, lease: Lease) -> bool:
         now = self._storage.get_trial(trial._trial_id)
         return not now.state.is_finished() and Lease.of(now) == lease
+
+
+def _last_sign(trial: FrozenTrial) -> tuple[str, Any]:
+    """Return what changes with each sign of life of a trial's worker, and with the worker."""
+    lease = Lease.of(trial)
+    return lease.id, trial.system_attrs.get(f"{_BEAT_KEY}{lease.id}")

@@ -47,16 +47,20 @@ def running(study: optuna.Study, lease: Lease) -> FrozenTrial:
 
 def test_this_process_is_alive_and_a_killed_one_dead() -> None:
     assert not Process.current().is_known_dead()
+    assert Process.current().is_known_alive()
     assert Process.from_json(Process.current().to_json()) == Process.current()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         process = Process(Process.current().host, child.pid, str(lease_module._status(child.pid)))
         assert not process.is_known_dead()
+        assert process.is_known_alive()
         assert replace(process, started="0").is_known_dead()  # the id is another process's now
         os.kill(child.pid, signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert process.is_known_dead()  # a zombie
     assert process.is_known_dead()
-    assert not replace(process, host="elsewhere").is_known_dead()
+    assert not process.is_known_alive()
+    for known in (Process.is_known_dead, Process.is_known_alive):
+        assert not known(replace(Process.current(), host="elsewhere"))
 
 
 @pytest.mark.parametrize("hidden", [FileNotFoundError, PermissionError, ProcessLookupError])
