@@ -1,9 +1,10 @@
 """Who runs a trial: a lease that its worker renews, so that a dead worker's trial can go on.
 
 Each lease is one system attribute of the trial, written when the trial is created or taken over;
-its worker then counts up a second attribute while it lives. Nothing compares clocks of two
+its worker then counts up a second attribute while it lives. No decision compares clocks of two
 machines: a worker is given up when *the observer* has seen no new count for ``GRACE_SECONDS``, or
-at once if it ran on the observer's machine and its process is gone.
+at once if it ran on the observer's machine and its process is gone. The time that is written
+beside is for people who ask how far a run is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ GRACE_SECONDS = 60.0
 
 BEAT_SECONDS = 15.0
 """How often a worker shows a sign of life."""
+
+SILENT_SECONDS = 300.0
+"""A trial is told to be running if its last sign of life is no older, by the clocks of two
+machines: longer than they may differ."""
 
 SETTLE_SECONDS = 0.1
 """How long a worker waits to see whether another took over the same trial."""
@@ -139,17 +144,20 @@ class Lease:
         process: Who holds it.
         deaths: How many workers died with this trial before.
         released: Whether the holder gave the trial back, to be run again.
+        begun: When it was made, by the holder's clock, as of :func:`time.time`; :obj:`None` in
+            runs of versions that did not write it.
     """
 
     id: str
     process: Process
     deaths: int = 0
     released: bool = False
+    begun: float | None = None
 
     @staticmethod
     def new(deaths: int = 0) -> Lease:
         """Make a lease for the calling process."""
-        lease = Lease(uuid.uuid4().hex[:16], Process.current(), deaths)
+        lease = Lease(uuid.uuid4().hex[:16], Process.current(), deaths, begun=time.time())
         _held.add(lease.id)
         return lease
 
@@ -157,8 +165,13 @@ class Lease:
     def of(trial: FrozenTrial) -> Lease:
         """Return the lease of a trial that a staged study created."""
         value = trial.system_attrs[LEASE_KEY]
-        process = Process.from_json(value["process"])
-        return Lease(str(value["id"]), process, int(value["deaths"]), bool(value["released"]))
+        return Lease(
+            str(value["id"]),
+            Process.from_json(value["process"]),
+            int(value["deaths"]),
+            bool(value["released"]),
+            value.get("begun"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the lease as a JSON value."""
@@ -167,6 +180,7 @@ class Lease:
             "process": self.process.to_json(),
             "deaths": self.deaths,
             "released": self.released,
+            "begun": self.begun,
         }
 
     def is_known_held(self) -> bool:
@@ -194,8 +208,9 @@ class Lease:
             count = 0
             while not done.wait(BEAT_SECONDS):
                 count += 1
+                beat = [count, time.time()]
                 try:
-                    storage.set_trial_system_attr(trial_id, f"{_BEAT_KEY}{self.id}", count)
+                    storage.set_trial_system_attr(trial_id, f"{_BEAT_KEY}{self.id}", beat)
                 except optuna.exceptions.UpdateFinishedTrialError:
                     return
                 except Exception as error:
@@ -209,6 +224,17 @@ class Lease:
             done.set()
             thread.join()
             _held.discard(self.id)
+
+
+def seems_held(trial: FrozenTrial) -> bool:
+    """Whether somebody runs this RUNNING trial, as far as one look can tell: for words only."""
+    lease = Lease.of(trial)
+    if lease.released or lease.process.is_known_dead():
+        return False
+    _, beat = _last_sign(trial)
+    seen = beat[1] if isinstance(beat, list) else lease.begun
+    is_recent = seen is None or time.time() - seen < SILENT_SECONDS
+    return is_recent or lease.is_known_held()
 
 
 class LeaseWatch:
