@@ -379,7 +379,8 @@ class _Follower:
             return
         self._n_measured = len(schedule)
         record = schedule[-1]
-        study = self._staged.studies[record.number]
+        studies = self._staged.studies
+        study = studies[record.number]
         if TEST_KEY not in study.user_attrs:
             metrics = self._task.evaluate(self._staged.load_best(), "test")
             if len(self._staged.schedule) == len(schedule):  # else these were later weights
@@ -387,7 +388,7 @@ class _Follower:
         if self._artifacts.is_dir():  # nobody deleted it
             store = FileSystemArtifactStore(self._artifacts)
             for record in schedule[self._n_dropped :]:
-                drop_pictures(store, self._staged.studies[record.number], record.trial_number)
+                drop_pictures(store, studies[record.number], record.trial_number)
             self._n_dropped = len(schedule)
 
     def _remaining(self) -> tuple[int, int]:

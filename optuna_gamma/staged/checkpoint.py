@@ -146,8 +146,12 @@ def load_checkpoint(directory: RunDirectory, stage: int, trial: int, sha256: str
     name = checkpoint_name(stage, trial, sha256)
     path = Path(directory.local.path(name))
     try:
-        if not directory.is_local and not (path.exists() and _hash(path) == sha256):
-            directory.get(name, temporary_name(stage, trial, uuid.uuid4().hex))
+        is_here = directory.is_local
+        while not is_here:
+            # Another worker on this machine may collect the download, as its trial is finished;
+            # one that has come so far has its own copy of what it started from, and that will do.
+            aside = temporary_name(stage, trial, uuid.uuid4().hex)
+            is_here = (path.exists() and _hash(path) == sha256) or directory.get(name, aside)
         found = _hash(path)
         if found != sha256:
             raise CheckpointError(

@@ -13,6 +13,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_gamma.staged.checkpoint import discard_checkpoint
+from optuna_gamma.staged.lease import BEAT_SECONDS
+from optuna_gamma.staged.lease import GRACE_SECONDS
 from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.lease import LEASE_KEY
 from optuna_gamma.staged.lease import LeaseWatch
@@ -83,9 +85,13 @@ class Claims:
         self._run = run
         self._plan = plan
         self._watch = LeaseWatch(run.storage)
+        self._told = False
 
     def next(self, stage: int, ledger: Ledger) -> Claim | None:
         """Claim a trial.
+
+        None is begun while one that was RUNNING at the first call may have lost its worker: it
+        comes first, as it would have if nobody had died.
 
         Args:
             stage: Number of the stage, which must have been opened.
@@ -96,12 +102,22 @@ class Claims:
             ledger has to be read anew.
         """
         self._park_surplus(ledger)
-        for trial in ledger.unfinished:
-            if self._watch.is_free(trial):
-                return self._take_over(stage, trial, ledger)
+        free = [trial for trial in ledger.unfinished if self._watch.is_free(trial)]
+        n_in_doubt = self._watch.n_in_doubt(ledger.unfinished)
+        if free:
+            return self._take_over(stage, free[0], ledger)
         # A stage whose trials all failed may be given more of them.
-        if len(ledger.trials) < ledger.budget or not ledger.trials or ledger.is_spent:
+        has_place = len(ledger.trials) < ledger.budget or not ledger.trials or ledger.is_spent
+        if has_place and not n_in_doubt:
             return self._append(stage, ledger)
+        if has_place and not self._told:
+            self._told = True
+            _logger.info(
+                f"Stage {stage}: waiting for a sign of life of {n_in_doubt} trial(s) that were "
+                "begun on another machine, or before this one was last started. Workers give one "
+                f"every {BEAT_SECONDS:g} seconds; a trial without one for {GRACE_SECONDS:g} "
+                "seconds will be taken over before new ones are begun."
+            )
         return None
 
     def park_surplus(self, stage: int) -> None:

@@ -35,6 +35,8 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
 
     A worker that is stopped, or whose machine is lost, in the middle of a transaction would hold
     up all others for as long as its connection lasts: the server is asked to end such ones.
+    Connections that the server has ended, because it was restarted, say, are made anew; an
+    :class:`~optuna.storages.RDBStorage` does so if it was given ``pool_pre_ping``.
 
     Raises:
         ValueError: If it is a text that is no URL of a database.
@@ -45,7 +47,7 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
     for attempt in range(_MAX_ATTEMPTS):
         try:
             if isinstance(storage, str):
-                storage = RDBStorage(storage)
+                storage = RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
             if isinstance(storage, RDBStorage):
                 _end_idle_transactions(storage.engine)
             return get_storage(storage)
@@ -68,7 +70,7 @@ def _limit_postgresql(connection: Any, _: object) -> None:
 
 
 def _limit_mysql(connection: Any, _: object) -> None:
-    # It ends other idle connections too. They are made anew, as Optuna asks for `pool_pre_ping`.
+    # It ends other idle connections too. They are made anew: Optuna itself asks for that here.
     _execute(connection, f"SET SESSION wait_timeout = {IDLE_SECONDS}")
 
 

@@ -143,8 +143,12 @@ class RunDirectory:
                 self._fs.put_file(self.local.path(aside), self.path(name))
         self.local._rename(aside, name)
 
-    def get(self, name: str, aside: str) -> None:
+    def get(self, name: str, aside: str) -> bool:
         """Fetch a file of a remote directory into :attr:`local`.
+
+        Returns:
+            Whether it is there; if not, another process has collected the download before it was
+            renamed.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -154,7 +158,10 @@ class RunDirectory:
         try:
             with self._reaching(name):
                 self._fs.get_file(self.path(name), str(temporary))
-            os.replace(temporary, self.local.path(name))
+            with suppress(FileNotFoundError):
+                os.replace(temporary, self.local.path(name))
+                return True
+            return False
         finally:
             self.local.remove(aside)
 

@@ -1,13 +1,15 @@
 """Who runs a trial: a lease that its worker renews, so that a dead worker's trial can go on.
 
 Each lease is one system attribute of the trial, written when the trial is created or taken over;
-its worker then counts up a second attribute while it lives. Nothing compares clocks of two
+its worker then counts up a second attribute while it lives. No decision compares clocks of two
 machines: a worker is given up when *the observer* has seen no new count for ``GRACE_SECONDS``, or
-at once if it ran on the observer's machine and its process is gone.
+at once if it ran on the observer's machine and its process is gone. The time that is written
+beside is for people who ask how far a run is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,10 @@ GRACE_SECONDS = 60.0
 
 BEAT_SECONDS = 15.0
 """How often a worker shows a sign of life."""
+
+SILENT_SECONDS = 300.0
+"""A trial is told to be running if its last sign of life is no older, by the clocks of two
+machines: longer than they may differ."""
 
 SETTLE_SECONDS = 0.1
 """How long a worker waits to see whether another took over the same trial."""
@@ -86,6 +92,10 @@ class Process:
         """Whether the process ran on this machine and is gone; of others nothing is known."""
         return self.host == _host() and _status(self.pid) not in ("", self.started)
 
+    def is_known_alive(self) -> bool:
+        """Whether the process runs on this machine; of others nothing is known."""
+        return self.host == _host() and _status(self.pid) == self.started != ""
+
 
 @functools.cache
 def _host() -> str:
@@ -134,17 +144,20 @@ class Lease:
         process: Who holds it.
         deaths: How many workers died with this trial before.
         released: Whether the holder gave the trial back, to be run again.
+        begun: When it was made, by the holder's clock, as of :func:`time.time`; :obj:`None` in
+            runs of versions that did not write it.
     """
 
     id: str
     process: Process
     deaths: int = 0
     released: bool = False
+    begun: float | None = None
 
     @staticmethod
     def new(deaths: int = 0) -> Lease:
         """Make a lease for the calling process."""
-        lease = Lease(uuid.uuid4().hex[:16], Process.current(), deaths)
+        lease = Lease(uuid.uuid4().hex[:16], Process.current(), deaths, begun=time.time())
         _held.add(lease.id)
         return lease
 
@@ -152,8 +165,13 @@ class Lease:
     def of(trial: FrozenTrial) -> Lease:
         """Return the lease of a trial that a staged study created."""
         value = trial.system_attrs[LEASE_KEY]
-        process = Process.from_json(value["process"])
-        return Lease(str(value["id"]), process, int(value["deaths"]), bool(value["released"]))
+        return Lease(
+            str(value["id"]),
+            Process.from_json(value["process"]),
+            int(value["deaths"]),
+            bool(value["released"]),
+            value.get("begun"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the lease as a JSON value."""
@@ -162,7 +180,12 @@ class Lease:
             "process": self.process.to_json(),
             "deaths": self.deaths,
             "released": self.released,
+            "begun": self.begun,
         }
+
+    def is_known_held(self) -> bool:
+        """Whether the holder runs on this machine; of others nothing is known."""
+        return not self.released and (self.id in _held or self.process.is_known_alive())
 
     def is_held_on(self, storage: BaseStorage, trial_id: int) -> bool:
         """Whether the trial is unfinished and this lease is its present one."""
@@ -185,8 +208,9 @@ class Lease:
             count = 0
             while not done.wait(BEAT_SECONDS):
                 count += 1
+                beat = [count, time.time()]
                 try:
-                    storage.set_trial_system_attr(trial_id, f"{_BEAT_KEY}{self.id}", count)
+                    storage.set_trial_system_attr(trial_id, f"{_BEAT_KEY}{self.id}", beat)
                 except optuna.exceptions.UpdateFinishedTrialError:
                     return
                 except Exception as error:
@@ -202,12 +226,24 @@ class Lease:
             _held.discard(self.id)
 
 
+def seems_held(trial: FrozenTrial) -> bool:
+    """Whether somebody runs this RUNNING trial, as far as one look can tell: for words only."""
+    lease = Lease.of(trial)
+    if lease.released or lease.process.is_known_dead():
+        return False
+    _, beat = _last_sign(trial)
+    seen = beat[1] if isinstance(beat, list) else lease.begun
+    is_recent = seen is None or time.time() - seen < SILENT_SECONDS
+    return is_recent or lease.is_known_held()
+
+
 class LeaseWatch:
     """Finds trials whose workers are dead, and takes them over."""
 
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
-        self._seen: dict[str, tuple[Any, float]] = {}
+        self._seen: dict[str, tuple[tuple[str, Any], float]] = {}
+        self._in_doubt: list[tuple[str, Any]] | None = None
 
     def is_free(self, trial: FrozenTrial) -> bool:
         """Whether nobody runs this RUNNING trial any more."""
@@ -216,11 +252,24 @@ class LeaseWatch:
             return True
         if lease.process == Process.current() and lease.id not in _held:
             return True  # left behind by an earlier call in this process
-        count = trial.system_attrs.get(f"{_BEAT_KEY}{lease.id}")
+        sign = _last_sign(trial)
         now = time.monotonic()
-        if lease.id not in self._seen or self._seen[lease.id][0] != count:
-            self._seen[lease.id] = (count, now)
+        if lease.id not in self._seen or self._seen[lease.id][0] != sign:
+            self._seen[lease.id] = (sign, now)
         return now - self._seen[lease.id][1] > GRACE_SECONDS
+
+    def n_in_doubt(self, running: Iterable[FrozenTrial]) -> int:
+        """Count the trials whose workers may have been dead when the watch began.
+
+        They were RUNNING at the first call, elsewhere, and since then have shown no sign of life,
+        have not finished and were not taken over. Trials that are begun later are not counted: at
+        their beginning somebody was alive.
+        """
+        silent = [_last_sign(trial) for trial in running if not Lease.of(trial).is_known_held()]
+        if self._in_doubt is not None:
+            silent = [sign for sign in silent if sign in self._in_doubt]
+        self._in_doubt = silent
+        return len(silent)
 
     def take_over(self, trial: FrozenTrial) -> Lease | None:
         """Take a free trial over, in place.
@@ -243,3 +292,9 @@ class LeaseWatch:
     def _is_unchanged(self, trial: FrozenTrial, lease: Lease) -> bool:
         now = self._storage.get_trial(trial._trial_id)
         return not now.state.is_finished() and Lease.of(now) == lease
+
+
+def _last_sign(trial: FrozenTrial) -> tuple[str, Any]:
+    """Return what changes with each sign of life of a trial's worker, and with the worker."""
+    lease = Lease.of(trial)
+    return lease.id, trial.system_attrs.get(f"{_BEAT_KEY}{lease.id}")

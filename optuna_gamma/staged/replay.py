@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from dataclasses import dataclass
 import math
 import tempfile
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FixedTrial
 
+from optuna_gamma.staged.checkpoint import checkpoint_name
 from optuna_gamma.staged.directory import RunDirectory
 from optuna_gamma.staged.ledger import Parent
 from optuna_gamma.staged.seeds import derive_seed
@@ -58,6 +60,8 @@ def replay(schedule: StagedSchedule, objective: Objective, seed: int) -> Replay:
                     f"Stage {record.number} of the schedule came to nothing with seed {seed}: the "
                     f"objective returned {value}, and set the user attributes {trial.user_attrs}."
                 )
+            if parent is not None:
+                directory.remove(checkpoint_name(*astuple(parent)))
             parent = Parent(record.number, record.trial_number, weights.commit())
             values.append(value)
             user_attrs.append(dict(trial.user_attrs))

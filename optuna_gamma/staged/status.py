@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
-from optuna_gamma.staged.lease import Lease
+from optuna_gamma.staged.lease import seems_held
 from optuna_gamma.staged.ledger import Ledger
 from optuna_gamma.staged.run import Run
 
@@ -41,11 +41,14 @@ class StageStatus:
 
     @property
     def running(self) -> tuple[FrozenTrial, ...]:
-        """The trials that somebody runs, as far as this machine can tell."""
+        """The trials that somebody runs, as far as this machine can tell.
+
+        Of those that are run elsewhere, the ones with a sign of life in the last five minutes.
+        """
         return tuple(
             trial
             for trial in self.trials
-            if trial.state == TrialState.RUNNING and not _is_abandoned(Lease.of(trial))
+            if trial.state == TrialState.RUNNING and seems_held(trial)
         )
 
     @property
@@ -57,7 +60,8 @@ class StageStatus:
     def n_abandoned(self) -> int:
         """How many RUNNING trials nobody runs, as far as this machine can tell.
 
-        They were given back, or their workers died here. Whoever goes on takes them over.
+        They were given back, their workers died here, or have shown no sign of life elsewhere.
+        Whoever goes on takes them over.
         """
         return self.count(TrialState.RUNNING) - self.n_running
 
@@ -113,7 +117,3 @@ def read_status(run: Run) -> RunStatus:
             for number, ledger in enumerate(ledgers)
         ),
     )
-
-
-def _is_abandoned(lease: Lease) -> bool:
-    return lease.released or lease.process.is_known_dead()

@@ -266,8 +266,9 @@ class _LockFile:
             if not expired and (holder is None or not holder.is_known_dead()):
                 return False
             # Of several processes that see a dead lock only one may remove it: the second would
-            # remove the first one's new lock.
-            with _exclusive(file.fileno()):
+            # remove the first one's new lock. They take turns by a lock like this one:
+            # network file systems may refuse `flock`.
+            with _LockFile(f"{self._path}.lock").hold():
                 if self._is_at(file.fileno()):
                     _logger.warning(f"Removing the lock {self._path}: its holder is gone.")
                     if os.name == "nt":
@@ -310,17 +311,3 @@ def _create_exclusively(path: str, content: bytes) -> int | None:
         os.unlink(path)
         raise
     return descriptor
-
-
-@contextmanager
-def _exclusive(descriptor: int) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -161,6 +161,7 @@ class Worker:
         self._run.open_stage(number)
         collected = -1
         delay = 0.0
+        told = False
         while True:
             ledger = self._run.ledger(number)
             assert ledger is not None
@@ -186,9 +187,11 @@ class Worker:
             claimed = self._claims.next(number, ledger)
             if claimed is not None:
                 delay = 0.0
+                told = False
                 self._run_trial(number, *claimed)
-            elif len(ledger.trials) == ledger.budget:
-                if delay == 0.0:
+            else:
+                if len(ledger.trials) == ledger.budget and not told:
+                    told = True
                     _logger.warning(
                         f"Stage {number}: waiting for {len(ledger.unfinished)} trial(s) that "
                         f"other workers run; one that shows no sign of life for {GRACE_SECONDS:g} "

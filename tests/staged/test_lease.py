@@ -20,6 +20,7 @@ from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.lease import LEASE_KEY
 from optuna_gamma.staged.lease import LeaseWatch
 from optuna_gamma.staged.lease import Process
+from optuna_gamma.staged.lease import seems_held
 
 
 ELSEWHERE = Process("elsewhere", 1, "1")
@@ -47,16 +48,20 @@ def running(study: optuna.Study, lease: Lease) -> FrozenTrial:
 
 def test_this_process_is_alive_and_a_killed_one_dead() -> None:
     assert not Process.current().is_known_dead()
+    assert Process.current().is_known_alive()
     assert Process.from_json(Process.current().to_json()) == Process.current()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         process = Process(Process.current().host, child.pid, str(lease_module._status(child.pid)))
         assert not process.is_known_dead()
+        assert process.is_known_alive()
         assert replace(process, started="0").is_known_dead()  # the id is another process's now
         os.kill(child.pid, signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert process.is_known_dead()  # a zombie
     assert process.is_known_dead()
-    assert not replace(process, host="elsewhere").is_known_dead()
+    assert not process.is_known_alive()
+    for known in (Process.is_known_dead, Process.is_known_alive):
+        assert not known(replace(Process.current(), host="elsewhere"))
 
 
 @pytest.mark.parametrize("hidden", [FileNotFoundError, PermissionError, ProcessLookupError])
@@ -173,16 +178,61 @@ def test_signs_of_life(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> 
     seen = threading.Event()
     original = study._storage.set_trial_system_attr
 
-    def write(trial_id: int, key: str, value: object) -> None:
+    def write(trial_id: int, key: str, value: list[float]) -> None:
         original(trial_id, key, value)
-        if value == 3:
+        if value[0] == 3:
             seen.set()
 
     monkeypatch.setattr(study._storage, "set_trial_system_attr", write)
     with lease.renewed(study._storage, trial._trial_id):
         assert seen.wait(60)
-    assert study.trials[0].system_attrs[f"gamma:beat:{lease.id}"] >= 3
+    count, at = study.trials[0].system_attrs[f"gamma:beat:{lease.id}"]
+    assert count >= 3
+    assert lease.begun is not None
+    assert at >= lease.begun
     assert not [t for t in threading.enumerate() if t.name == "optuna-gamma-lease"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "beat", "held"),
+    [
+        (1000.0, None, True),
+        (600.0, None, False),
+        (0.0, [70, 1000.0], True),
+        (0.0, [40, 600.0], False),
+        (2000.0, None, True),  # a clock that is fast
+        (None, None, True),  # versions that wrote no times
+        (None, 40, True),
+    ],
+)
+def test_a_trial_elsewhere_is_told_to_be_running_as_long_as_it_shows_signs_of_life(
+    study: optuna.Study,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: float | None,
+    beat: list[float] | int | None,
+    held: bool,
+) -> None:
+    monkeypatch.setattr(lease_module.time, "time", lambda: 1010.0)
+    trial = running(study, Lease("ab", ELSEWHERE, begun=begun))
+    if beat is not None:
+        study._storage.set_trial_system_attr(trial._trial_id, "gamma:beat:ab", beat)
+    assert seems_held(study.trials[0]) == held
+
+
+def test_a_trial_of_this_machine_that_was_suspended_is_told_to_be_running(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running(study, Lease.new())
+    monkeypatch.setattr(lease_module.time, "time", lambda: float("inf"))
+    assert seems_held(study.trials[0])
+
+
+def test_a_lease_of_a_version_that_wrote_no_time_is_read(study: optuna.Study) -> None:
+    lease = Lease("ab", ELSEWHERE)
+    value = lease.to_json()
+    del value["begun"]
+    study.add_trial(create_trial(state=TrialState.RUNNING, system_attrs={LEASE_KEY: value}))
+    assert Lease.of(study.trials[0]) == lease
 
 
 def test_a_storage_that_fails_does_not_end_the_signs_of_life(

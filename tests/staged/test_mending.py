@@ -58,6 +58,22 @@ def test_a_database_that_goes_away_in_the_middle_of_a_trial(
     assert [trial.state for trial in staged.studies[0].trials] == [TrialState.COMPLETE] * 3
 
 
+def test_a_server_that_is_restarted_during_a_trial_is_reached_again(
+    create: Create, objective: Objective, postgresql: Any, database: str
+) -> None:
+    def restart(trial: optuna.Trial, stage: Stage) -> float:
+        value = objective(trial, stage)
+        postgresql.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = '{make_url(database).database}';"
+        )
+        return value
+
+    staged = create(storage=database)
+    staged.optimize(restart, 1, 3)
+    assert [trial.state for trial in staged.studies[0].trials] == [TrialState.COMPLETE] * 3
+
+
 @pytest.mark.parametrize("given", ["url", "object"])
 def test_a_worker_paused_in_a_transaction_holds_nobody_up(
     create: Create,

@@ -19,6 +19,7 @@ from benchmarks.chaos.server import Run
 from benchmarks.chaos.server import WorkerOptions
 from optuna_gamma.staged import CheckpointError
 from optuna_gamma.staged import create_staged_study
+from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
 
@@ -119,6 +120,36 @@ def test_a_damaged_parent_in_the_bucket_is_named(
     boto3.resource("s3").Object("bucket", name).delete()
     with pytest.raises(CheckpointError, match=rf"s3://bucket/{name} is missing"):
         staged.load_best()
+
+
+def test_a_download_that_another_worker_collects_is_made_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: Any
+) -> None:
+    staged = create_staged_study(
+        study_name="run",
+        storage=f"sqlite:///{tmp_path}/study.db",
+        directory=url,
+        sampler=lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    )
+    staged.optimize(objective, 1, 2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    joining = load_staged_study(
+        study_name="run", storage=f"sqlite:///{tmp_path}/study.db", directory=url
+    )
+    files = joining._run.directory._fs
+    get_file = files.get_file
+    n_downloads = 0
+
+    def get(source: str, to: str) -> None:
+        nonlocal n_downloads
+        get_file(source, to)
+        n_downloads += 1
+        if n_downloads == 1:
+            joining.clean()
+
+    monkeypatch.setattr(files, "get_file", get)
+    assert joining.load_best() == staged.load_best()
+    assert n_downloads == 2
 
 
 def test_a_bucket_out_of_reach_ends_the_run_and_it_goes_on_afterwards(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import csv
 import io
 import json
+from pathlib import Path
+import tempfile
 from typing import Any
 
 from hypothesis import given
@@ -133,6 +135,23 @@ def test_a_replay_with_the_seed_of_the_run_is_the_run(create: Callable[..., Stag
     assert again.state == staged.load_best()
     other = staged.schedule.replay(noisy, seed=6)
     assert other.values != again.values
+
+
+def test_a_replay_keeps_one_checkpoint(
+    create: Callable[..., StagedStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = create(seed=5)
+    staged.optimize(noisy, 4, 1)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    n_files: list[int] = []
+
+    def counting(trial: optuna.Trial, stage: Stage) -> float:
+        n_files.append(len(list((tmp_path / "temporary").rglob("*.safetensors"))))
+        return noisy(trial, stage)
+
+    staged.schedule.replay(counting, seed=5)
+    assert n_files == [0, 1, 1, 1]
 
 
 def test_a_replay_that_comes_to_nothing_says_where(create: Callable[..., StagedStudy]) -> None:

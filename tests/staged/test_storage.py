@@ -207,6 +207,47 @@ def test_the_lock_of_a_process_elsewhere_is_broken_after_the_grace_time(
     assert not lock.exists()
 
 
+def test_a_dead_lock_is_broken_where_the_file_system_has_no_flock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS wants a descriptor to write for it, and Lustre and FUSE may not have it at all."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    path.with_name("journal.log.lock").write_text(json.dumps(dead_process().to_json()))
+    optuna.create_study(storage=open_journal(str(path)), study_name="second")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_of_two_that_see_a_dead_lock_the_second_leaves_the_first_ones_new_lock_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, turn = Path(f"{path}.lock"), Path(f"{path}.lock.lock")
+    lock.write_text("")
+    turn.write_text(json.dumps(Process.current().to_json()))
+
+    def first(seconds: float) -> None:
+        lock.unlink()
+        lock.write_text("new")
+        turn.unlink()
+
+    monkeypatch.setattr(storage_module.time, "sleep", first)
+    storage_module._LockFile(str(lock))._break(expired=True)
+    assert lock.read_text() == "new"
+    assert not turn.exists()
+
+
+def test_who_dies_while_breaking_a_lock_leaves_one_that_is_broken_too(path: Path) -> None:
+    dead = json.dumps(dead_process().to_json())
+    for name in ("journal.log.lock", "journal.log.lock.lock"):
+        path.with_name(name).write_text(dead)
+    optuna.create_study(storage=open_journal(str(path)), study_name="second")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 def test_the_lock_of_a_living_process_is_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from optuna.trial import create_trial
 from optuna.trial import TrialState
 import pytest
 
+from optuna_gamma.staged import lease as lease_module
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged import worker as worker_module
@@ -101,6 +102,79 @@ def test_who_waits_says_so_and_waits_cheaply(
     assert all(pause >= 1.0 for pause in pauses[6:])
     assert len(reads) <= len(pauses) + 13  # a look a pause; the rest is beginning and end
     assert len(waiting.schedule) == 1
+
+
+ELSEWHERE = Process("elsewhere", 1, "1")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which passes only while somebody sleeps."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(worker_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(worker_module.time, "sleep", sleep)
+    return now
+
+
+def test_after_a_power_cut_the_trial_in_flight_comes_first(
+    create: Create, objective: Objective, monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    """A machine that was started anew knows nothing of the processes before."""
+    begun: list[int] = []
+
+    def cut_off(trial: optuna.Trial, stage: Stage) -> float:
+        begun.append(trial.number)
+        if begun == [0, 1]:
+            raise KeyError
+        return objective(trial, stage)
+
+    with monkeypatch.context() as before:
+        before.setattr(lease_module, "_host", lambda: "before the power cut")
+        before.setattr(Lease, "release", lambda *_: None)
+        with pytest.raises(KeyError):
+            create().optimize(cut_off, 1, 4)
+    create().optimize(cut_off, 1, 4)
+    assert begun == [0, 1, 1, 2, 3]
+    assert clock[0] > lease_module.GRACE_SECONDS
+
+
+def test_who_joins_waits_for_one_sign_of_life_of_those_there_and_of_no_others(
+    create: Create, objective: Objective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = create()
+
+    def begin_elsewhere(lease: str) -> int:
+        record = TrialRecord(staged._run.identity.id, 4, 1, None)
+        attrs = {RECORD_KEY: record.to_json(), LEASE_KEY: Lease(lease, ELSEWHERE).to_json()}
+        staged.studies[0].add_trial(create_trial(state=TrialState.RUNNING, system_attrs=attrs))
+        return staged.studies[0].trials[-1]._trial_id
+
+    first = begin_elsewhere("ab")
+    n_pauses = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal n_pauses
+        n_pauses += 1
+        if n_pauses == 3:
+            staged._run.storage.set_trial_system_attr(first, "gamma:beat:ab", 1)
+
+    ran: list[tuple[int, int]] = []
+
+    def joining(trial: optuna.Trial, stage: Stage) -> float:
+        ran.append((trial.number, n_pauses))
+        if len(ran) == 1:
+            begin_elsewhere("cd")
+        else:
+            trial.study.stop()
+        return objective(trial, stage)
+
+    monkeypatch.setattr(worker_module.time, "sleep", pause)
+    create().optimize(joining, 1, 4)
+    assert ran == [(1, 3), (3, 3)]
 
 
 def _add_late_trial(staged: StagedStudy) -> None:
