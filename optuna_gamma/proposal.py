@@ -71,29 +71,6 @@ class Proposer:
     n_startup_trials: int
     deterministic_objective: bool | None
 
-    def __call__(
-        self,
-        cube: Cube,
-        seen: Observations,
-        source: Column | None,
-        last: Mapping[str, Fitted],
-        rng: np.random.Generator,
-    ) -> tuple[Array, dict[str, Fitted]]:
-        """Propose a point.
-
-        Args:
-            cube: The space.
-            seen: The study's trials.
-            source: Source trials, if there are any.
-            last: What the last fits found, by the name of the column.
-            rng: Source of randomness.
-
-        Returns:
-            The next point, (d,), and what the fits that it rests on found.
-        """
-        models = self.fit(cube, seen, source, last)
-        return self.choose(cube, seen, models, rng), models.fits
-
     def can_fit(self, seen: Observations, source: Column | None) -> bool:
         """Tell whether there is enough to propose from."""
         n = len(seen.is_complete) + (0 if source is None else len(source.is_complete))
@@ -106,13 +83,27 @@ class Proposer:
         source: Column | None,
         last: Mapping[str, Fitted],
     ) -> Models:
-        """Return what a proposal rests on; the arguments are those of a call."""
+        """Return what a proposal rests on.
+
+        Args:
+            cube: The whole space, whatever is given: the priors depend on it.
+            seen: The study's trials.
+            source: Source trials, if there are any.
+            last: What the last fits found, by the name of the column.
+        """
         return Models.fit(self, cube, seen, source, last)
 
     def choose(
         self, cube: Cube, seen: Observations, models: Models, rng: np.random.Generator
     ) -> Array:
-        """Return the next point, (d,), of fitted models."""
+        """Return the next point, (d,).
+
+        Args:
+            cube: What is left of the space.
+            seen: The study's trials.
+            models: What was fitted to them.
+            rng: Source of randomness.
+        """
         anchors, acquisition = models.acquisition(self, cube, seen, rng)
         effort = _QUICK if len(seen.values) < _FEW else _USUAL
         if models.slacks:

@@ -383,13 +383,14 @@ class GammaBOSampler(BaseSampler):
             with np.errstate(all="ignore"):
                 last = read_fits(trials, trial.number, space)
                 cube = learn_cube(space, seen, source, allowed, {*trial.params, asked})
-                x, fits = self._proposer(cube, seen, source, last, rng)
+                models = self._proposer.fit(space.cube, seen, source, last)
+                x = self._proposer.choose(cube, seen, models, rng)
         except np.linalg.LinAlgError as error:
             instead = "a value is drawn" if asked else "a start-up point is proposed"
             _logger.debug("There is no model, %s: %s", instead, error)
             return None
         if not asked:
-            write_fits(study, trial, fits)
+            write_fits(study, trial, models.fits)
         return x
 
     def _one_more(

@@ -73,6 +73,17 @@ def valley(trial: optuna.Trial) -> float:
     return (x - y) ** 2 + 0.1 * (y - 3) ** 2
 
 
+def test_what_is_given_does_not_change_what_is_believed() -> None:
+    fits = set()
+    for given in ({}, {"x": 1.0}, {"y": -3.0}):
+        study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+        study.optimize(valley, n_trials=10)
+        study.enqueue_trial(given)
+        study.optimize(valley, n_trials=1)
+        fits.add(study.trials[-1].system_attrs[THETA_KEY])
+    assert len(fits) == 1
+
+
 def test_what_is_fixed_may_be_asked_for_last() -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0))
     study.optimize(valley, n_trials=15)
