@@ -51,6 +51,9 @@ _FEW = 20
 
 _USUAL, _QUICK = Effort(), Effort(rounds=7)
 
+_SAME = 1e-9
+"""A coordinate encoded with others or by itself may differ in its last digit."""
+
 _THOROUGH = Effort(n_global=1024, n_local=256, n_searches=20, rounds=50)
 """Where constraints meet, what is feasible and better can be a narrow corner."""
 
@@ -190,11 +193,13 @@ class Models:
         if len(self.objectives) == 1 and not self.slacks:
             process = self.objectives[0]
             known = process.X[np.argsort(-process.location, kind="stable")]
-            to_beat = _best_beside(cube, process)
+            to_beat = _best_beside(cube, process, known)
             return fill_in(known[:_ANCHORS], known), self._improvement(proposer, seen, to_beat)
 
-        points = np.concatenate([seen.X[seen.is_complete], seen.pending])
-        is_feasible = self._is_feasible(seen, points)
+        visited = np.concatenate([seen.X[seen.is_complete], seen.pending])
+        points = _beside(cube, visited)
+        stays = np.isclose(points, visited, rtol=0.0, atol=_SAME, equal_nan=True).all(axis=1)
+        is_feasible = self._is_feasible(seen, points, stays)
         feasibility = LogFeasibility(self._marginals(self.slacks.values(), proposer, seen))
         if not is_feasible.any():
             order = np.argsort(-feasibility(points), kind="stable")
@@ -231,31 +236,44 @@ class Models:
             return [GaussianLimit(process) for process in pended]
         return list(pended)
 
-    def _is_feasible(self, seen: Observations, points: Array) -> BoolArray:
-        """Tell which points are feasible, those of unknown constraints by their predictions."""
+    def _is_feasible(self, seen: Observations, points: Array, stays: BoolArray) -> BoolArray:
+        """Tell which points are feasible, those of unknown constraints by their predictions.
+
+        Args:
+            seen: The study's trials.
+            points: Points of completed and running trials, (n, d).
+            stays: Which of them are where they were evaluated, (n,).
+        """
         is_feasible = np.ones(len(points), dtype=np.bool_)
         for key, slack in self.slacks.items():
             known = seen.constraints[key][seen.is_complete]
             values = np.append(known, np.full(len(seen.pending), np.nan))
             predicted = slack.posterior(points).location >= 0.0
-            is_feasible &= np.where(np.isnan(values), predicted, values <= 0.0)
+            is_feasible &= np.where(np.isnan(values) | ~stays, predicted, values <= 0.0)
         return is_feasible
 
 
-def _best_beside(cube: Cube, process: Process | Target) -> float | None:
-    """Return what is to be improved on beside coordinates that are given.
+def _given(cube: Cube) -> dict[int, float]:
+    """Return the coordinates that are given."""
+    grids = enumerate(cube.grids)
+    return {j: grid[0] for j, grid in grids if grid is not None and len(grid) == 1}
 
-    That is the largest value expected at a known point moved to them: a better one elsewhere is
-    out of reach. :obj:`None` if none are given, or not all points have all coordinates.
-    """
-    given = {
-        j: grid[0] for j, grid in enumerate(cube.grids) if grid is not None and len(grid) == 1
-    }
-    if not given or np.isnan(process.X).any():
+
+def _beside(cube: Cube, points: Array) -> Array:
+    """Move points, (m, d), to coordinates that are given: what is elsewhere is out of reach."""
+    given = _given(cube)
+    if not given:
+        return points
+    moved = points.copy()
+    moved[:, list(given)] = list(given.values())
+    return cube.activate(fill_in(moved, points))
+
+
+def _best_beside(cube: Cube, process: Process | Target, known: Array) -> float | None:
+    """Return the largest value expected beside coordinates that are given, if any are."""
+    if not _given(cube):
         return None
-    X = process.X.copy()
-    X[:, list(given)] = list(given.values())
-    return float(process.posterior(X).location.max())
+    return float(process.posterior(_beside(cube, known)).location.max())
 
 
 def _pend(process: Process | Target, seen: Observations) -> Process | Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import math
 import warnings
@@ -60,6 +61,31 @@ def test_what_is_fixed_decides_the_rest(kind: str) -> None:
     asked = study.trials[15:]
     assert {trial.params["kind"] for trial in asked} == {kind}
     assert min(abs(trial.params["x"] - BEST[kind]) for trial in asked) < 0.2
+
+
+def constrained(trial: optuna.Trial) -> float:
+    value = objective(trial)
+    trial.set_constraint("x", trial.params["x"] - 4)
+    return value
+
+
+def fronts(trial: optuna.Trial) -> tuple[float, float]:
+    """That of kind b has x from -3 to -2.5, and is dominated by that of kind a."""
+    value = objective(trial)
+    shift = 0.0 if trial.params["kind"] == "a" else 20.0
+    return value, (trial.params["x"] - BEST[trial.params["kind"]] - 0.5) ** 2 + shift
+
+
+@pytest.mark.parametrize("objective", [constrained, fronts])
+def test_what_is_out_of_reach_is_not_to_be_improved_on(
+    objective: Callable[[optuna.Trial], float | tuple[float, float]],
+) -> None:
+    directions = ["minimize"] * (2 if objective is fronts else 1)
+    study = optuna.create_study(directions=directions, sampler=GammaBOSampler(seed=0))
+    study.optimize(objective, n_trials=15)
+    study.sampler = fixed("b")
+    study.optimize(objective, n_trials=6)
+    assert min(abs(trial.params["x"] + 2.75) for trial in study.trials[15:]) < 0.3
 
 
 def test_what_is_fixed_from_the_beginning() -> None:
