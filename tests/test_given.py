@@ -15,6 +15,7 @@ import pytest
 
 from optuna_gamma import GammaBOSampler
 from optuna_gamma.fits import THETA_KEY
+from optuna_gamma.pending import PROPOSAL_KEY
 
 
 BEST = {"a": 2.0, "b": -3.0}
@@ -119,11 +120,12 @@ def test_what_is_fixed_may_be_asked_for_last() -> None:
     assert min(abs(trial.params["x"] + 3.0) for trial in study.trials[15:]) < 0.2
 
 
-def test_a_row_of_a_finite_space_is_visited_whole() -> None:
+@pytest.mark.parametrize("n_startup_trials", [4, 99])
+def test_a_row_of_a_finite_space_is_visited_whole(n_startup_trials: int) -> None:
     def cells(trial: optuna.Trial) -> float:
         return sum(trial.suggest_int(name, 0, 2) for name in "bca") + 0.0
 
-    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, n_startup_trials=n_startup_trials))
     study.optimize(cells, n_trials=6)
     n_before = sum(trial.params["a"] == 1 for trial in study.trials)
     with pytest.warns(ExperimentalWarning):
@@ -131,6 +133,16 @@ def test_a_row_of_a_finite_space_is_visited_whole() -> None:
     study.optimize(cells, n_trials=9 - n_before)
     row = [tuple(trial.params.values()) for trial in study.trials if trial.params["a"] == 1]
     assert len(set(row)) == len(row) == 9
+
+
+@pytest.mark.parametrize("n_source_trials", [0, 6])
+def test_start_up_trials_share_what_they_are_given(n_source_trials: int) -> None:
+    source = run(n_source_trials).trials
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, source_trials=source))
+    study.optimize(objective, n_trials=1)
+    study.enqueue_trial({"x": 4.5})
+    study.ask().suggest_categorical("kind", ["a", "b"])
+    assert study.trials[-1].system_attrs[PROPOSAL_KEY]["x"] == 4.5
 
 
 def test_several_objectives() -> None:
