@@ -25,6 +25,7 @@ from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.maximize import Acquisition as Maximand
 from optuna_gamma.bo.maximize import Effort
 from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.maximize import USUAL
 from optuna_gamma.bo.pareto import is_non_dominated
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
@@ -49,7 +50,7 @@ _ANCHORS = 3
 _FEW = 20
 """With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
 
-_USUAL, _QUICK = Effort(), Effort(rounds=7)
+_QUICK = Effort(rounds=7)
 
 _SAME = 1e-9
 """A coordinate encoded with others or by itself may differ in its last digit."""
@@ -65,7 +66,7 @@ class Proposer:
     Args:
         acquisition: Kind of expected improvement.
         prior: Prior of the precision.
-        n_startup_trials: Number of trials to complete before the first fit.
+        n_startup_trials: Number of trials to finish before the first fit, one of them completed.
         deterministic_objective: Whether there is noise, and whether points may be repeated.
     """
 
@@ -108,7 +109,7 @@ class Proposer:
             rng: Source of randomness.
         """
         anchors, acquisition = models.acquisition(self, cube, seen, rng)
-        effort = _QUICK if len(seen.values) < _FEW else _USUAL
+        effort = _QUICK if len(seen.values) < _FEW else USUAL
         if models.slacks:
             effort = _THOROUGH
         for taken in (self.taken(seen), seen.pending, np.empty((0, cube.dim))):

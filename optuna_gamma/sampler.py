@@ -330,6 +330,8 @@ class GammaBOSampler(BaseSampler):
     ) -> View | None:
         """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
 
+        But where neither sampler nor study has a seed, one is drawn and stored with the study.
+
         Args:
             study: A study with one objective, which may have been sampled by another sampler.
             number: Number of a trial; :obj:`None` is the next one.
