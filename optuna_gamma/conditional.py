@@ -119,6 +119,23 @@ def values(distribution: BaseDistribution) -> list[Any]:
     return [space.decode(point)["p"] for point in points[:, None]]
 
 
+def restricted_cube(space: Space, allowed: Mapping[str, Sequence[Any]]) -> Cube:
+    """Build the cube of a space of whose parameters some may have a few values only.
+
+    Args:
+        space: The space.
+        allowed: Values that parameters may have, where these are not all of their range.
+    """
+    cube = space.cube
+    grids = list(cube.grids)
+    for j, (name, kind) in enumerate(space.distributions.items()):
+        alone = Space({name: kind})
+        legal = [{name: v} for v in allowed.get(name, ()) if alone.contains({name: v})]
+        if legal:
+            grids[j] = np.unique(alone.encode(legal))
+    return replace(cube, grids=tuple(grids))
+
+
 def conditional_cube(
     space: Space,
     X: Array,
@@ -135,15 +152,7 @@ def conditional_cube(
         allowed: Values that parameters may have, where these are not all of their range.
         present: Names of parameters that there are in any case.
     """
-    cube = space.cube
-    if allowed:
-        grids = list(cube.grids)
-        for j, (name, kind) in enumerate(space.distributions.items()):
-            alone = Space({name: kind})
-            legal = [{name: v} for v in allowed.get(name, ()) if alone.contains({name: v})]
-            if legal:
-                grids[j] = np.unique(alone.encode(legal))
-        cube = replace(cube, grids=tuple(grids))
+    cube = restricted_cube(space, allowed)
     if not np.isnan(X).any():
         return cube
     weights = np.where(is_complete, 1.0, _BROKEN_OFF)

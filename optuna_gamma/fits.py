@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from itertools import count
 import json
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from optuna_gamma.pending import MAX_ATTR_LENGTH
+from optuna_gamma.pending import numbered
 from optuna_gamma.space import Space
 from optuna_gamma.surrogate import Fitted
 
@@ -56,12 +56,8 @@ def write_fits(study: Study, trial: FrozenTrial, fits: Mapping[str, Fitted]) -> 
         trial: The trial.
         fits: Fits by the name of the column; one that is too long by itself is not kept.
     """
-    for key, encoded in zip(_keys(), _pack(fits, trial.number), strict=False):
+    for key, encoded in zip(numbered(THETA_KEY), _pack(fits, trial.number), strict=False):
         study._storage.set_trial_system_attr(trial._trial_id, key, encoded)
-
-
-def _keys() -> map[str]:
-    return map(lambda i: f"{THETA_KEY}:{i}" if i else THETA_KEY, count())
 
 
 def _pack(fits: Mapping[str, Fitted], number: int) -> list[str]:
@@ -81,7 +77,7 @@ def _pack(fits: Mapping[str, Fitted], number: int) -> list[str]:
 def _unpack(attrs: Mapping[str, str], number: int) -> dict[str, Fitted]:
     """Return a trial's own fits: copies and retried trials have those of another, too."""
     fits = {}
-    for key in _keys():
+    for key in numbered(THETA_KEY):
         if key not in attrs:
             break
         content = json.loads(attrs[key])

@@ -25,6 +25,7 @@ from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.maximize import Acquisition as Maximand
 from optuna_gamma.bo.maximize import Effort
 from optuna_gamma.bo.maximize import maximize
+from optuna_gamma.bo.maximize import USUAL
 from optuna_gamma.bo.pareto import is_non_dominated
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
@@ -49,7 +50,10 @@ _ANCHORS = 3
 _FEW = 20
 """With fewer trials the peaks of the acquisition function are broad, and found in fewer rounds."""
 
-_USUAL, _QUICK = Effort(), Effort(rounds=7)
+_QUICK = Effort(rounds=7)
+
+_SAME = 1e-9
+"""A coordinate encoded with others or by itself may differ in its last digit."""
 
 _THOROUGH = Effort(n_global=1024, n_local=256, n_searches=20, rounds=50)
 """Where constraints meet, what is feasible and better can be a narrow corner."""
@@ -62,7 +66,7 @@ class Proposer:
     Args:
         acquisition: Kind of expected improvement.
         prior: Prior of the precision.
-        n_startup_trials: Number of trials to complete before the first fit.
+        n_startup_trials: Number of trials to finish before the first fit, one of them completed.
         deterministic_objective: Whether there is noise, and whether points may be repeated.
     """
 
@@ -70,29 +74,6 @@ class Proposer:
     prior: GammaPrior
     n_startup_trials: int
     deterministic_objective: bool | None
-
-    def __call__(
-        self,
-        cube: Cube,
-        seen: Observations,
-        source: Column | None,
-        last: Mapping[str, Fitted],
-        rng: np.random.Generator,
-    ) -> tuple[Array, dict[str, Fitted]]:
-        """Propose a point.
-
-        Args:
-            cube: The space.
-            seen: The study's trials.
-            source: Source trials, if there are any.
-            last: What the last fits found, by the name of the column.
-            rng: Source of randomness.
-
-        Returns:
-            The next point, (d,), and what the fits that it rests on found.
-        """
-        models = self.fit(cube, seen, source, last)
-        return self.choose(cube, seen, models, rng), models.fits
 
     def can_fit(self, seen: Observations, source: Column | None) -> bool:
         """Tell whether there is enough to propose from."""
@@ -106,15 +87,29 @@ class Proposer:
         source: Column | None,
         last: Mapping[str, Fitted],
     ) -> Models:
-        """Return what a proposal rests on; the arguments are those of a call."""
+        """Return what a proposal rests on.
+
+        Args:
+            cube: The whole space, whatever is given: the priors depend on it.
+            seen: The study's trials.
+            source: Source trials, if there are any.
+            last: What the last fits found, by the name of the column.
+        """
         return Models.fit(self, cube, seen, source, last)
 
     def choose(
         self, cube: Cube, seen: Observations, models: Models, rng: np.random.Generator
     ) -> Array:
-        """Return the next point, (d,), of fitted models."""
+        """Return the next point, (d,).
+
+        Args:
+            cube: What is left of the space.
+            seen: The study's trials.
+            models: What was fitted to them.
+            rng: Source of randomness.
+        """
         anchors, acquisition = models.acquisition(self, cube, seen, rng)
-        effort = _QUICK if len(seen.values) < _FEW else _USUAL
+        effort = _QUICK if len(seen.values) < _FEW else USUAL
         if models.slacks:
             effort = _THOROUGH
         for taken in (self.taken(seen), seen.pending, np.empty((0, cube.dim))):
@@ -199,11 +194,13 @@ class Models:
         if len(self.objectives) == 1 and not self.slacks:
             process = self.objectives[0]
             known = process.X[np.argsort(-process.location, kind="stable")]
-            to_beat = _best_beside(cube, process)
+            to_beat = _best_beside(cube, process, known)
             return fill_in(known[:_ANCHORS], known), self._improvement(proposer, seen, to_beat)
 
-        points = np.concatenate([seen.X[seen.is_complete], seen.pending])
-        is_feasible = self._is_feasible(seen, points)
+        visited = np.concatenate([seen.X[seen.is_complete], seen.pending])
+        points = _beside(cube, visited)
+        stays = np.isclose(points, visited, rtol=0.0, atol=_SAME, equal_nan=True).all(axis=1)
+        is_feasible = self._is_feasible(seen, points, stays)
         feasibility = LogFeasibility(self._marginals(self.slacks.values(), proposer, seen))
         if not is_feasible.any():
             order = np.argsort(-feasibility(points), kind="stable")
@@ -240,31 +237,44 @@ class Models:
             return [GaussianLimit(process) for process in pended]
         return list(pended)
 
-    def _is_feasible(self, seen: Observations, points: Array) -> BoolArray:
-        """Tell which points are feasible, those of unknown constraints by their predictions."""
+    def _is_feasible(self, seen: Observations, points: Array, stays: BoolArray) -> BoolArray:
+        """Tell which points are feasible, those of unknown constraints by their predictions.
+
+        Args:
+            seen: The study's trials.
+            points: Points of completed and running trials, (n, d).
+            stays: Which of them are where they were evaluated, (n,).
+        """
         is_feasible = np.ones(len(points), dtype=np.bool_)
         for key, slack in self.slacks.items():
             known = seen.constraints[key][seen.is_complete]
             values = np.append(known, np.full(len(seen.pending), np.nan))
             predicted = slack.posterior(points).location >= 0.0
-            is_feasible &= np.where(np.isnan(values), predicted, values <= 0.0)
+            is_feasible &= np.where(np.isnan(values) | ~stays, predicted, values <= 0.0)
         return is_feasible
 
 
-def _best_beside(cube: Cube, process: Process | Target) -> float | None:
-    """Return what is to be improved on beside coordinates that are given.
+def _given(cube: Cube) -> dict[int, float]:
+    """Return the coordinates that are given."""
+    grids = enumerate(cube.grids)
+    return {j: grid[0] for j, grid in grids if grid is not None and len(grid) == 1}
 
-    That is the largest value expected at a known point moved to them: a better one elsewhere is
-    out of reach. :obj:`None` if none are given, or not all points have all coordinates.
-    """
-    given = {
-        j: grid[0] for j, grid in enumerate(cube.grids) if grid is not None and len(grid) == 1
-    }
-    if not given or np.isnan(process.X).any():
+
+def _beside(cube: Cube, points: Array) -> Array:
+    """Move points, (m, d), to coordinates that are given: what is elsewhere is out of reach."""
+    given = _given(cube)
+    if not given:
+        return points
+    moved = points.copy()
+    moved[:, list(given)] = list(given.values())
+    return cube.activate(fill_in(moved, points))
+
+
+def _best_beside(cube: Cube, process: Process | Target, known: Array) -> float | None:
+    """Return the largest value expected beside coordinates that are given, if any are."""
+    if not _given(cube):
         return None
-    X = process.X.copy()
-    X[:, list(given)] = list(given.values())
-    return float(process.posterior(X).location.max())
+    return float(process.posterior(_beside(cube, known)).location.max())
 
 
 def _pend(process: Process | Target, seen: Observations) -> Process | Target:

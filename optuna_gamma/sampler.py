@@ -26,6 +26,7 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.startup import startup_point
 from optuna_gamma.conditional import merge
+from optuna_gamma.conditional import restricted_cube
 from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
@@ -238,13 +239,13 @@ class GammaBOSampler(BaseSampler):
 
         def propose(seen: Observations) -> Array:
             if is_second:
-                middle = self._middle(study, trial, space)
+                middle = self._middle(study, trial, space, allowed)
                 if space.cube.none_of(self._proposer.taken(seen))(middle).all():
                     x: Array = middle[0]
                     return x
             modelled = self._point(study, trial, space, seen, source, allowed)
             if modelled is None:
-                return self._startup_point(study, trial, space, seen)
+                return self._startup_point(study, trial, space, seen, allowed)
             return modelled
 
         x, seen = settle(
@@ -305,7 +306,7 @@ class GammaBOSampler(BaseSampler):
             )
         if self._is_first_without_source(trial, space):
             one = Space({param_name: param_distribution})
-            return one.decode(self._middle(study, trial, one)[0])[param_name]
+            return one.decode(self._middle(study, trial, one, {})[0])[param_name]
         return self._draw(study, trial, param_name, param_distribution, space.cube.size)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -328,6 +329,8 @@ class GammaBOSampler(BaseSampler):
         self, study: Study, number: int | None = None, most: int | None = None
     ) -> View | None:
         """Look at what a trial was proposed from, or the next one will be; writes nothing of it.
+
+        But where neither sampler nor study has a seed, one is drawn and stored with the study.
 
         Args:
             study: A study with one objective, which may have been sampled by another sampler.
@@ -383,13 +386,14 @@ class GammaBOSampler(BaseSampler):
             with np.errstate(all="ignore"):
                 last = read_fits(trials, trial.number, space)
                 cube = learn_cube(space, seen, source, allowed, {*trial.params, asked})
-                x, fits = self._proposer(cube, seen, source, last, rng)
+                models = self._proposer.fit(space.cube, seen, source, last)
+                x = self._proposer.choose(cube, seen, models, rng)
         except np.linalg.LinAlgError as error:
             instead = "a value is drawn" if asked else "a start-up point is proposed"
             _logger.debug("There is no model, %s: %s", instead, error)
             return None
         if not asked:
-            write_fits(study, trial, fits)
+            write_fits(study, trial, models.fits)
         return x
 
     def _one_more(
@@ -432,9 +436,15 @@ class GammaBOSampler(BaseSampler):
                 "on `GammaBOSampler` proposes the most promising of them again."
             )
 
-    def _middle(self, study: Study, trial: FrozenTrial, space: Space) -> Array:
+    def _middle(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Space,
+        allowed: Mapping[str, Sequence[Any]],
+    ) -> Array:
         """Return the middle of a space, with random categories, (1, d)."""
-        cube = space.cube
+        cube = restricted_cube(space, allowed)
         drawn = [[self._streams(study, trial.number, n).random() for n in space.distributions]]
         return np.where(
             cube.is_categorical,
@@ -475,13 +485,19 @@ class GammaBOSampler(BaseSampler):
         return trial.number == int(self._source.has_completed_in(space))
 
     def _startup_point(
-        self, study: Study, trial: FrozenTrial, space: Space, seen: Observations
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Space,
+        seen: Observations,
+        allowed: Mapping[str, Sequence[Any]],
     ) -> Array:
         # Optuna reseeds the samplers of its threads before each trial: it is one sequence for all.
         sequence = self._streams.first(study, "startup")
         rng = self._streams(study, trial.number, "startup")
         taken = self._proposer.taken(seen)
-        return startup_point(space.cube, trial.number, taken, sequence, rng)
+        cube = restricted_cube(space, allowed)
+        return startup_point(cube, trial.number, taken, sequence, rng)
 
 
 def _fixed_params(study: Study) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import math
 import warnings
@@ -14,6 +15,7 @@ import pytest
 
 from optuna_gamma import GammaBOSampler
 from optuna_gamma.fits import THETA_KEY
+from optuna_gamma.pending import PROPOSAL_KEY
 
 
 BEST = {"a": 2.0, "b": -3.0}
@@ -62,6 +64,31 @@ def test_what_is_fixed_decides_the_rest(kind: str) -> None:
     assert min(abs(trial.params["x"] - BEST[kind]) for trial in asked) < 0.2
 
 
+def constrained(trial: optuna.Trial) -> float:
+    value = objective(trial)
+    trial.set_constraint("x", trial.params["x"] - 4)
+    return value
+
+
+def fronts(trial: optuna.Trial) -> tuple[float, float]:
+    """That of kind b has x from -3 to -2.5, and is dominated by that of kind a."""
+    value = objective(trial)
+    shift = 0.0 if trial.params["kind"] == "a" else 20.0
+    return value, (trial.params["x"] - BEST[trial.params["kind"]] - 0.5) ** 2 + shift
+
+
+@pytest.mark.parametrize("objective", [constrained, fronts])
+def test_what_is_out_of_reach_is_not_to_be_improved_on(
+    objective: Callable[[optuna.Trial], float | tuple[float, float]],
+) -> None:
+    directions = ["minimize"] * (2 if objective is fronts else 1)
+    study = optuna.create_study(directions=directions, sampler=GammaBOSampler(seed=0))
+    study.optimize(objective, n_trials=15)
+    study.sampler = fixed("b")
+    study.optimize(objective, n_trials=6)
+    assert min(abs(trial.params["x"] + 2.75) for trial in study.trials[15:]) < 0.3
+
+
 def test_what_is_fixed_from_the_beginning() -> None:
     study = optuna.create_study(sampler=fixed("b"))
     study.optimize(objective, n_trials=15)
@@ -73,6 +100,17 @@ def valley(trial: optuna.Trial) -> float:
     return (x - y) ** 2 + 0.1 * (y - 3) ** 2
 
 
+def test_what_is_given_does_not_change_what_is_believed() -> None:
+    fits = set()
+    for given in ({}, {"x": 1.0}, {"y": -3.0}):
+        study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+        study.optimize(valley, n_trials=10)
+        study.enqueue_trial(given)
+        study.optimize(valley, n_trials=1)
+        fits.add(study.trials[-1].system_attrs[THETA_KEY])
+    assert len(fits) == 1
+
+
 def test_what_is_fixed_may_be_asked_for_last() -> None:
     study = optuna.create_study(sampler=GammaBOSampler(seed=0))
     study.optimize(valley, n_trials=15)
@@ -82,11 +120,12 @@ def test_what_is_fixed_may_be_asked_for_last() -> None:
     assert min(abs(trial.params["x"] + 3.0) for trial in study.trials[15:]) < 0.2
 
 
-def test_a_row_of_a_finite_space_is_visited_whole() -> None:
+@pytest.mark.parametrize("n_startup_trials", [4, 99])
+def test_a_row_of_a_finite_space_is_visited_whole(n_startup_trials: int) -> None:
     def cells(trial: optuna.Trial) -> float:
         return sum(trial.suggest_int(name, 0, 2) for name in "bca") + 0.0
 
-    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, n_startup_trials=n_startup_trials))
     study.optimize(cells, n_trials=6)
     n_before = sum(trial.params["a"] == 1 for trial in study.trials)
     with pytest.warns(ExperimentalWarning):
@@ -94,6 +133,16 @@ def test_a_row_of_a_finite_space_is_visited_whole() -> None:
     study.optimize(cells, n_trials=9 - n_before)
     row = [tuple(trial.params.values()) for trial in study.trials if trial.params["a"] == 1]
     assert len(set(row)) == len(row) == 9
+
+
+@pytest.mark.parametrize("n_source_trials", [0, 6])
+def test_start_up_trials_share_what_they_are_given(n_source_trials: int) -> None:
+    source = run(n_source_trials).trials
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0, source_trials=source))
+    study.optimize(objective, n_trials=1)
+    study.enqueue_trial({"x": 4.5})
+    study.ask().suggest_categorical("kind", ["a", "b"])
+    assert study.trials[-1].system_attrs[PROPOSAL_KEY]["x"] == 4.5
 
 
 def test_several_objectives() -> None:

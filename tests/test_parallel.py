@@ -24,7 +24,9 @@ from optuna_gamma import GammaBOSampler
 from optuna_gamma.history import history
 from optuna_gamma.history import Observations
 from optuna_gamma.pending import MAX_ATTR_LENGTH
+from optuna_gamma.pending import params_in
 from optuna_gamma.pending import PROPOSAL_KEY
+from optuna_gamma.pending import share
 from optuna_gamma.rivals import settle
 from optuna_gamma.space import Space
 
@@ -106,12 +108,28 @@ def test_proposals_of_another_space_are_not_pending(proposal: dict[str, float]) 
     study.ask(SPACE)
 
 
-def test_a_proposal_that_is_too_long_is_not_shared() -> None:
-    space: dict[str, BaseDistribution] = {f"{j:060}": FloatDistribution(0, 1) for j in range(40)}
-    study = optuna.create_study(sampler=GammaBOSampler(seed=1, n_startup_trials=1))
-    for _ in range(2):
-        study.tell(study.ask(space), 1.0)
-    assert PROPOSAL_KEY not in study.trials[1].system_attrs
+@pytest.mark.parametrize("optional", [False, True])
+def test_long_proposals_are_shared_in_parts(optional: bool) -> None:
+    kinds: dict[str, BaseDistribution] = {f"{j:060}": FloatDistribution(-1, 1) for j in range(80)}
+    space = Space(kinds, frozenset(kinds) if optional else frozenset())
+    study = optuna.create_study()
+    study.ask()
+    params = dict.fromkeys(kinds, -1.2345678901234567e-308)
+    some = dict(list(params.items())[:9]) if optional else dict.fromkeys(kinds, 0.5)
+    for proposal in (params, some):
+        share(study, study.trials[0], space, proposal)
+        attrs = study.trials[0].system_attrs
+        assert len(attrs) > 2
+        assert all(len(json.dumps(part)) <= MAX_ATTR_LENGTH for part in attrs.values())
+        assert params_in(study.trials[0], space) == proposal
+
+
+def test_a_name_that_is_too_long_is_not_shared() -> None:
+    space = Space({"x" * MAX_ATTR_LENGTH: FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+    study = optuna.create_study()
+    study.ask()
+    share(study, study.trials[0], space, dict.fromkeys(space.distributions, 0.5))
+    assert study.trials[0].system_attrs == {}
 
 
 def _observations(pending: list[float], running: list[int]) -> Observations:

@@ -208,7 +208,7 @@ def _trust_region(
 
 def _effort(**changes: int) -> Sequence[Change]:
     return (
-        (proposal, "_USUAL", replace(proposal._USUAL, **changes)),
+        (proposal, "USUAL", replace(proposal.USUAL, **changes)),
         (proposal, "_QUICK", replace(proposal._QUICK, **changes)),
     )
 
@@ -236,7 +236,7 @@ VARIANTS: dict[str, Contender] = {
     "noise median 1e-2": _with(_noise(1e-2)),
     "noise fixed near zero": _with(deterministic_objective=True),
     "hyper-parameters averaged": _with((proposal, "make_acquisition", _averaged)),
-    "few rounds": _with((proposal, "_USUAL", proposal._QUICK)),
+    "few rounds": _with((proposal, "USUAL", proposal._QUICK)),
     "fitted at doublings": _with((surrogate, "_REFIT_GROWTH", 2.0)),
     "incumbent best value": _with((proposal, "make_acquisition", _best_value)),
     "trust region": _with((proposal, "maximize", _trust_region)),

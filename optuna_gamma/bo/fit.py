@@ -82,6 +82,13 @@ class Model:
     task_offset: float = 0.0
     log_apart: float | None = None
 
+    def medians(self, d: int) -> Array:
+        """Return the hyper-parameters at the medians of their priors, (d + 2,)."""
+        prior, noise = self.length_scale, self.noise
+        middle = prior.mu if prior else math.log(0.5)
+        level = noise.mu if isinstance(noise, LogNormal) else math.log(noise)
+        return np.append(np.broadcast_to(middle, d), [0.0, level])
+
 
 def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
     """Build the model that the sampler uses for a space.

@@ -23,6 +23,19 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import Process
 
 
+def precisions(process: Process) -> Array:
+    """Compute q, (n,): one over the variance of each value given the others, in units of 1 / τ.
+
+    Args:
+        process: A process without pending points.
+    """
+    q = (process.L_inv**2).sum(axis=0)
+    if process.h.any():
+        q = q - process.h**2 / process.h.sum()
+    positive: Array = np.maximum(q, 1e-300)
+    return positive
+
+
 def studentized(process: Process) -> tuple[Array, Array]:
     """Compute how far off the values are, (n,), and the scales of their predictions, (n,).
 
@@ -32,10 +45,7 @@ def studentized(process: Process) -> tuple[Array, Array]:
     Returns:
         Distances in units of the scale, non-negative, and the scales.
     """
-    q = (process.L_inv**2).sum(axis=0)
-    if process.h.any():
-        q = q - process.h**2 / process.h.sum()
-    q = np.maximum(q, 1e-300)
+    q = precisions(process)
     share = process.alpha**2 / q
     rate = np.maximum(process.b_n - 0.5 * share, 1e-12 * process.b_n)
     shape = process.a_n - 0.5

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
+import math
 
 import numpy as np
 from scipy import special
@@ -15,6 +16,7 @@ from optuna_gamma.bo.fit import fit
 from optuna_gamma.bo.fit import Model
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
+from optuna_gamma.bo.leave_one_out import precisions
 from optuna_gamma.bo.leave_one_out import studentized
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import Process
@@ -29,7 +31,10 @@ MOST = 0.2
 """Share of the observations that can be left out at most."""
 
 FEWEST = 5
-"""With fewer observations none is left out."""
+"""With no more different values none is left out."""
+
+UNKNOWN = 0.25
+"""Share of the prior variance that the others leave where they tell little."""
 
 
 def improbability(process: Process) -> Array:
@@ -52,6 +57,36 @@ def improbability(process: Process) -> Array:
     return tails
 
 
+def is_promising(process: Process, model: Model) -> BoolArray:
+    """Tell which values are better than the others predict, where these tell little.
+
+    A search looks for such values, and returns to them: then their neighbours tell. How far
+    neighbours reach is asked of the prior, since to values that are nearly equal any
+    length-scale fits.
+
+    Args:
+        process: A process with unknown precision and without pending points.
+        model: Its priors.
+
+    Returns:
+        (n,).
+    """
+    theta = model.medians(process.X.shape[1])
+    usual = condition(
+        process.X,
+        process.y,
+        process.is_categorical,
+        theta,
+        model.precision,
+        model.mean == "constant",
+        process.extra,
+        model.task_offset,
+    )
+    unknown = 1.0 / precisions(usual) - process.extra - math.exp(theta[-1])
+    promising: BoolArray = (process.alpha > 0.0) & (unknown > UNKNOWN * (1.0 + model.task_offset))
+    return promising
+
+
 def fit_trusted(
     X: Array,
     standardized: Callable[[BoolArray], Array],
@@ -65,7 +100,8 @@ def fit_trusted(
     """Fit a process to those values that do not contradict each other.
 
     The most improbable value is left out if it is as improbable to a process that was fitted
-    without it, since one outlier bends the hyper-parameters until it seems normal.
+    without it, since one outlier bends the hyper-parameters until it seems normal. Good values
+    far from all others are believed; see :func:`is_promising`.
 
     Args:
         X: Points, (n, d).
@@ -90,9 +126,11 @@ def fit_trusted(
         return fit(X[chosen], y, is_categorical, model, start=start, extra=extra[chosen])
 
     process = fit_to(trusted, start)
-    for _ in range(int(MOST * n) if n > FEWEST else 0):
+    for _ in range(int(MOST * n) if len(np.unique(process.y)) > FEWEST else 0):
         known = np.flatnonzero(trusted)
         improbable = np.where(is_suspect[known], improbability(process), np.inf)
+        if improbable.min() <= LEVEL:
+            improbable[is_promising(process, model)] = np.inf
         worst = int(np.argmin(improbable))
         if improbable[worst] > LEVEL:
             break

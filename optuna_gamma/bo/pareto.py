@@ -32,14 +32,14 @@ def is_non_dominated(Y: Array) -> BoolArray:
     Returns:
         (n,).
     """
-    n = len(Y)
-    at_least = np.ones((n, n), dtype=np.bool_)  # row i, column k: Y_k is at least Y_i
-    for column in Y.T:
-        at_least &= column[None, :] >= column[:, None]
-    equal = at_least & at_least.T
-    dominates = at_least & ~equal
-    earlier = np.tril(equal, -1)
-    found: BoolArray = ~(dominates | earlier).any(axis=1)
+    found = np.zeros(len(Y), dtype=np.bool_)
+    # In this order a point is dominated by none that comes later, and the first of equal ones is
+    # the first one: it is enough to compare with the front so far.
+    front = np.empty((0, Y.shape[1]))
+    for i in np.lexsort(-Y.T):
+        if not (front >= Y[i]).all(axis=1).any():
+            found[i] = True
+            front = Y[found]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from scipy.stats import qmc
@@ -34,11 +33,9 @@ def startup_point(
         The point, (d,); one that is taken if all are.
     """
     n = number + (1 if math.isinf(cube.size) else _CHOICES)
-    with warnings.catch_warnings():
-        # Only powers of two are balanced, but any number of start-up trials is legal.
-        warnings.simplefilter("ignore", UserWarning)
-        points = qmc.Sobol(cube.dim, scramble=True, rng=sequence).random(n)[number:]
-    points = cube.from_unit(points)
+    # Of numbers that are no powers of two it would warn.
+    points = qmc.Sobol(cube.dim, scramble=True, rng=sequence).random_base2((n - 1).bit_length())
+    points = cube.from_unit(points[number:n])
     if cube.size <= ENUMERABLE:
         points = np.concatenate([points, rng.permutation(cube.points())])
     point: Array = points[np.argmax(cube.none_of(taken)(points))]

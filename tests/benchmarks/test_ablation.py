@@ -56,11 +56,11 @@ def test_each_variant_proposes_otherwise(label: str) -> None:
 
 
 def test_nothing_stays_changed() -> None:
-    before = proposal.maximize, proposal._USUAL, surrogate.standardize
+    before = proposal.maximize, proposal.USUAL, surrogate.standardize
     _proposals("trust region")
     _proposals("search effort x 4")
     _proposals("copula")
-    assert (proposal.maximize, proposal._USUAL, surrogate.standardize) == before
+    assert (proposal.maximize, proposal.USUAL, surrogate.standardize) == before
 
 
 def test_the_command_writes_a_table_and_resumes(

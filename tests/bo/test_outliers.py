@@ -73,3 +73,23 @@ def test_right_values_are_believed() -> None:
     assert trust(X, noisy) == []
     assert trust(X, np.zeros(len(values))) == []
     assert trust(X[:3], values[:3]) == []
+
+
+@pytest.mark.parametrize("n", [6, 10, 20])
+@pytest.mark.parametrize("spread", [0.0, 0.001])
+def test_one_good_value_among_bad_ones_is_believed(n: int, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((n, 2))
+    values = 0.1 + spread * rng.standard_normal(n)
+    values[2] = 0.9
+    assert trust(X, values) == []
+
+
+def test_a_good_value_is_left_out_once_its_neighbours_contradict() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((10, 2))
+    X = np.concatenate([X, X[2] + [[0.05, 0.0], [-0.05, 0.0], [0.0, 0.05], [0.0, -0.05]]])
+    values = 0.1 + 0.001 * rng.standard_normal(len(X))
+    values[2] = 0.9
+    assert trust(X[:10], values[:10]) == []
+    assert trust(X, values) == [2]

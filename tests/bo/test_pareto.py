@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,6 +29,15 @@ def test_non_dominated_as_defined(rows: list[list[int]]) -> None:
         dominated = any((z >= y).all() and (z > y).any() for z in Y)
         repeated = any((z == y).all() for z in Y[:i])
         assert found[i] == (not dominated and not repeated)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_points() -> None:
+    Y = np.random.default_rng(0).normal(size=(4000, 3))
+    tracemalloc.start()
+    is_non_dominated(Y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * Y.nbytes
 
 
 @given(objectives)
