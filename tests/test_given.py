@@ -81,8 +81,10 @@ def fronts(trial: optuna.Trial) -> tuple[float, float]:
 def test_what_is_out_of_reach_is_not_to_be_improved_on(
     objective: Callable[[optuna.Trial], float | tuple[float, float]],
 ) -> None:
-    directions = ["minimize"] * (2 if objective is fronts else 1)
-    study = optuna.create_study(directions=directions, sampler=GammaBOSampler(seed=0))
+    study = optuna.create_study(
+        directions=["minimize"] * (2 if objective is fronts else 1),
+        sampler=GammaBOSampler(seed=0),
+    )
     study.optimize(objective, n_trials=15)
     study.sampler = fixed("b")
     study.optimize(objective, n_trials=6)

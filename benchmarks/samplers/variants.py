@@ -208,7 +208,7 @@ def _trust_region(
 
 def _effort(**changes: int) -> Sequence[Change]:
     return (
-        (proposal, "USUAL", replace(proposal.USUAL, **changes)),
+        (proposal, "USUAL", replace(maximize.USUAL, **changes)),
         (proposal, "_QUICK", replace(proposal._QUICK, **changes)),
     )
 
