@@ -126,14 +126,15 @@ def restricted_cube(space: Space, allowed: Mapping[str, Sequence[Any]]) -> Cube:
         space: The space.
         allowed: Values that parameters may have, where these are not all of their range.
     """
-    cube = space.cube
-    grids = list(cube.grids)
+    if not allowed:
+        return space.cube
+    grids = list(space.cube.grids)
     for j, (name, kind) in enumerate(space.distributions.items()):
         alone = Space({name: kind})
         legal = [{name: v} for v in allowed.get(name, ()) if alone.contains({name: v})]
         if legal:
             grids[j] = np.unique(alone.encode(legal))
-    return replace(cube, grids=tuple(grids))
+    return replace(space.cube, grids=tuple(grids))
 
 
 def conditional_cube(

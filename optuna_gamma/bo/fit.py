@@ -89,6 +89,15 @@ class Model:
         level = noise.mu if isinstance(noise, LogNormal) else math.log(noise)
         return np.append(np.broadcast_to(middle, d), [0.0, level])
 
+    def condition(
+        self, X: Array, y: Array, is_categorical: BoolArray, theta: Array, extra: Array
+    ) -> Process:
+        """Condition a process of this kind on observations; see :func:`.process.condition`."""
+        has_mean = self.mean == "constant"
+        return condition(
+            X, y, is_categorical, theta, self.precision, has_mean, extra, self.task_offset
+        )
+
 
 def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
     """Build the model that the sampler uses for a space.
@@ -168,23 +177,18 @@ def fit(
     chosen = informative(y, MAX_FITTED)
     density = LogDensity(X[chosen], y[chosen], is_categorical, model, extra[chosen])
 
-    def condition_with(theta: Array) -> Process:
-        has_mean = model.mean == "constant"
-        return condition(
-            X, y, is_categorical, theta, model.precision, has_mean, extra, model.task_offset
-        )
-
     starts = [np.clip(theta, *density.bounds) for theta in density.starts(start)]
     for candidate in sorted(starts, key=lambda theta: -density(theta)[0]):
         theta = _search(density, candidate)
         if theta is not None:
             try:
-                return condition_with(theta)
+                return model.condition(X, y, is_categorical, theta, extra)
             except np.linalg.LinAlgError as error:
                 _logger.debug("A fit is of no use: %s", error)
         _logger.debug("The search for hyper-parameters failed: it starts elsewhere.")
     _logger.debug("No hyper-parameters were found: the prior's are used.")
-    return condition_with(np.clip(density.starts()[0], *density.bounds))
+    prior = np.clip(model.medians(X.shape[1]), *density.bounds)
+    return model.condition(X, y, is_categorical, prior, extra)
 
 
 def _search(density: LogDensity, start: Array) -> Array | None:
@@ -275,12 +279,12 @@ class LogDensity:
     def starts(self, known: Array | None = None) -> list[Array]:
         """List where a search may start: a known good point, and points of the prior."""
         prior, noise = self._model.length_scale, self._model.noise
-        middle, spread = (prior.mu, prior.sigma) if prior else (math.log(0.5), 1.0)
-        quiet = noise.mu if isinstance(noise, LogNormal) else 0.0
-        loud = noise.mu + 2.0 * noise.sigma if isinstance(noise, LogNormal) else 0.0
-        shifts = [(0.0, quiet), (-spread, quiet), (spread, quiet), (0.0, loud)]
+        spread = prior.sigma if prior else 1.0
+        louder = 2.0 * noise.sigma if isinstance(noise, LogNormal) else 0.0
+        medians = self._model.medians(self._d)
+        shifts = [(0.0, 0.0), (-spread, 0.0), (spread, 0.0), (0.0, louder)]
         points = [
-            np.append(np.broadcast_to(middle + s, self._d), [0.0, level]) for s, level in shifts
+            medians + np.append(np.broadcast_to(s, self._d), [0.0, more]) for s, more in shifts
         ]
         if known is not None and known.shape == (self._d + 2,) and np.isfinite(known).all():
             # The other length-scales would rarely win any more.

@@ -18,7 +18,6 @@ from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.leave_one_out import precisions
 from optuna_gamma.bo.leave_one_out import studentized
-from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import Process
 
 
@@ -70,18 +69,12 @@ def is_promising(process: Process, model: Model) -> BoolArray:
 
     Returns:
         (n,).
+
+    Raises:
+        numpy.linalg.LinAlgError: If it cannot be asked.
     """
     theta = model.medians(process.X.shape[1])
-    usual = condition(
-        process.X,
-        process.y,
-        process.is_categorical,
-        theta,
-        model.precision,
-        model.mean == "constant",
-        process.extra,
-        model.task_offset,
-    )
+    usual = model.condition(process.X, process.y, process.is_categorical, theta, process.extra)
     unknown = 1.0 / precisions(usual) - process.extra - math.exp(theta[-1])
     promising: BoolArray = (process.alpha > 0.0) & (unknown > UNKNOWN * (1.0 + model.task_offset))
     return promising
@@ -129,24 +122,18 @@ def fit_trusted(
     for _ in range(int(MOST * n) if len(np.unique(process.y)) > FEWEST else 0):
         known = np.flatnonzero(trusted)
         improbable = np.where(is_suspect[known], improbability(process), np.inf)
-        if improbable.min() <= LEVEL:
-            improbable[is_promising(process, model)] = np.inf
-        worst = int(np.argmin(improbable))
-        if improbable[worst] > LEVEL:
+        if improbable.min() > LEVEL:
             break
-        without = trusted.copy()
-        without[known[worst]] = False
         try:
+            improbable[is_promising(process, model)] = np.inf
+            worst = int(np.argmin(improbable))
+            if improbable[worst] > LEVEL:
+                break
+            without = trusted.copy()
+            without[known[worst]] = False
             candidate = fit_to(without, process.theta)
-            doubtful = condition(
-                process.X,
-                process.y,
-                is_categorical,
-                candidate.theta,
-                model.precision,
-                model.mean == "constant",
-                process.extra,
-                model.task_offset,
+            doubtful = model.condition(
+                process.X, process.y, is_categorical, candidate.theta, process.extra
             )
         except np.linalg.LinAlgError as error:
             _logger.debug("A value that may be an outlier is kept: %s", error)

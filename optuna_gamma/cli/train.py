@@ -110,9 +110,10 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
         )
         return INTERRUPTED
     print_table(staged, Console(highlight=False, markup=False, emoji=False))
-    there = TrainOptions.read_if_there(options.out)
-    if not joins and (there is None or there.stages <= options.stages):  # else it was extended
-        write_options(task, options)
+    if not joins:
+        there = TrainOptions.read_if_there(options.out)
+        if there is None or there.stages <= options.stages:  # else somebody has extended it
+            write_options(task, options)
     files = write_files(staged, task, options)
     if not options.quiet:
         _say_if_one_was_better(staged, options)

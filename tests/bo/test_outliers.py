@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from optuna_gamma.bo import outliers
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.kernel import Array
@@ -93,3 +94,13 @@ def test_a_good_value_is_left_out_once_its_neighbours_contradict() -> None:
     values[2] = 0.9
     assert trust(X[:10], values[:10]) == []
     assert trust(X, values) == [2]
+
+
+def test_a_value_is_kept_where_the_prior_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Array:
+        raise np.linalg.LinAlgError("no Cholesky factor")
+
+    X, values = data()
+    values[4] += 3.0
+    monkeypatch.setattr(outliers, "precisions", fail)
+    assert trust(X, values) == []
