@@ -26,7 +26,7 @@ from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.plain import plain
 from optuna_gamma.cli.progress import counted
-from optuna_gamma.cli.train import create_task
+from optuna_gamma.cli.task import create_task
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged.identity import as_json
 from optuna_gamma.staged.identity import fingerprint_differences

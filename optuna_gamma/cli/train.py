@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-import math
-import re
 import sys
 import time
-from typing import Literal
 
 import numpy as np
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from rich.console import Console
-import torch
 
 from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
@@ -25,13 +21,14 @@ from optuna_gamma.cli.live import live_table
 from optuna_gamma.cli.opening import load
 from optuna_gamma.cli.opening import opening_storage
 from optuna_gamma.cli.opening import recorded_storage
-from optuna_gamma.cli.options import Numbers
-from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.progress import counted
 from optuna_gamma.cli.results import print_table
 from optuna_gamma.cli.results import write_files
 from optuna_gamma.cli.results import write_options
+from optuna_gamma.cli.task import create_task
+from optuna_gamma.cli.task import search_trials
+from optuna_gamma.cli.task import trials_per_stage
 from optuna_gamma.cli.time_left import duration
 from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import SECONDS_KEY
@@ -39,28 +36,15 @@ from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
-from optuna_gamma.staged.per_stage import PerStage
-from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.artifacts import drop_pictures
-from optuna_gamma.vision.settings import check_setting
 
-
-# What a rate gains in a short stage is mostly that it does not shake the weights: the best one
-# looks small, and the network starves (Wu et al., ICLR 2018).
-_STEPS_PER_STAGE = 250
-
-_TRAIN_ON = 3
-"""How many times the epochs of a search the stage after it trains on for."""
 
 _SHOWN = 6
 """How many stages are listed, trials × epochs, where they differ."""
 
 # GPSampler and TPESampler start with 10 by default: all of a stage, or nearly so.
 _STARTUP_TRIALS = 4
-
-_LOG = ("weight_decay", "batch_size")
-"""Settings that are searched on a logarithmic scale, as the learning rate is."""
 
 
 def run(options: TrainOptions, joins: bool = False, keeps_trials: bool = False) -> int:
@@ -137,136 +121,6 @@ def _say_if_one_was_better(staged: StagedStudy, options: TrainOptions) -> None:
         )
 
 
-def create_task(
-    options: TrainOptions, artifact_store: FileSystemArtifactStore | None = None
-) -> VisionTask:
-    """Load the data and make the task that the options describe.
-
-    Args:
-        options: The options.
-        artifact_store: Where pictures of the trials go; :obj:`None`: there are none.
-    """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    if not 0.0 < options.lr_min <= options.lr_max < math.inf:
-        raise ValueError(
-            "`lr_min` and `lr_max` must be positive and in this order, but got "
-            f"{options.lr_min:g} and {options.lr_max:g}."
-        )
-    check_setting("lr_max", options.lr_max)
-    if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
-        raise ValueError(f"`out` must be a local folder, but got {options.out}.")
-    _check_settings(options)
-    data = load_dataset(
-        options.dataset, options.data, options.n_train, options.n_valid, options.seed
-    )
-    largest = options.searched.get("batch_size", (0, options.batch_size))[1]
-    if largest > len(data.train[0]):  # type: ignore[operator]
-        raise ValueError(
-            f"`batch_size` must not be above the number of training images, "
-            f"{len(data.train[0]):,}, but got {largest}."
-        )
-    # Of what is searched the task is given the lower end.
-    settings = {name: getattr(options, name) for name in SETTINGS}
-    settings.update({name: low for name, (low, _) in options.searched.items()})
-    return VisionTask(
-        model=options.model,
-        data=data,
-        space=lambda trial: _suggest(trial, options),
-        epochs_per_stage=options.epochs_per_stage or _epochs(options, len(data.train[0])),
-        optimizer=options.optimizer,
-        nesterov=options.nesterov,
-        augment=options.augment,  # type: ignore[arg-type]  # checked there
-        class_weights=_class_weights(options.class_weights),
-        averaging="tail" if options.averaging == "tail" else None,
-        objective=options.objective,
-        artifact_store=artifact_store,
-        device=options.device,
-        **settings,
-    )
-
-
-def _check_settings(options: TrainOptions) -> None:
-    for name in SETTINGS:
-        value = getattr(options, name)
-        for end in value if isinstance(value, tuple) else (value,):
-            check_setting(name, end)
-    for name, (low, _) in options.searched.items():
-        if name in _LOG and low <= 0:
-            raise ValueError(
-                f"`{name}` is searched on a logarithmic scale, which has no {low:g}: give a "
-                "positive lower end."
-            )
-    if options.sampler == "grid" and len(set(_search_trials(options))) > 1:
-        raise ValueError(
-            f"`sampler` 'grid' tries the same rates in every stage that searches, but `trials` "
-            f"gives them {' and '.join(map(str, _search_trials(options)))}: give one number."
-        )
-    if options.sampler == "grid" and _trials(options)[0] == 1 and options.lr_min < options.lr_max:
-        raise ValueError(
-            "`sampler` 'grid' would try the smallest rate alone in the first stage, as `trials` "
-            f"gives it 1: give it more, such as 6, or {options.lr_max:g} as `lr_min`, too."
-        )
-    if options.optimizer == "adamw" and "momentum" in options.searched:
-        raise ValueError("`momentum` cannot be searched: `optimizer` 'adamw' has none.")
-    if options.sampler == "grid" and options.searched:
-        raise ValueError(
-            "`sampler` 'grid' tries learning rates alone, but "
-            f"{', '.join(f'`{name}`' for name in options.searched)} is to be searched too: give "
-            "numbers, or take another sampler."
-        )
-
-
-def _suggest(trial: optuna.Trial, options: TrainOptions) -> dict[str, float]:
-    settings = {"lr": trial.suggest_float("lr", options.lr_min, options.lr_max, log=True)}
-    for name, (low, high) in options.searched.items():
-        if name == "batch_size":
-            settings[name] = trial.suggest_int(name, int(low), int(high), log=True)
-        else:
-            settings[name] = trial.suggest_float(name, low, high, log=name in _LOG)
-    return settings
-
-
-def _epochs(options: TrainOptions, n_train: int) -> Numbers:
-    """Return the epochs of a trial where none are given; see ``--epochs-per-stage``.
-
-    They are those of the run that there is, if there is one: with other trials it goes on.
-    """
-    begun = TrainOptions.read_if_there(options.out)
-    if begun is not None and begun.epochs_per_stage is not None:
-        return begun.epochs_per_stage
-    _, largest = options.searched.get("batch_size", (0, options.batch_size))
-    steps = math.ceil(n_train / largest)  # type: ignore[operator]
-    epochs = math.ceil(_STEPS_PER_STAGE / steps)
-    if isinstance(options.trials, int):
-        return epochs
-    found, searched = [epochs], options.trials[0]
-    for n_trials in options.trials[1:]:
-        found.append(epochs if n_trials > 1 else _TRAIN_ON * epochs * searched)
-        searched = n_trials if n_trials > 1 else searched
-    return tuple(found)
-
-
-def _trials(options: TrainOptions) -> PerStage:
-    return PerStage.of("trials", options.trials)
-
-
-def _search_trials(options: TrainOptions) -> list[int]:
-    """Return the trials of the stages that search, of those that take turns."""
-    return [n for n in _trials(options).numbers if n > 1] or [1]
-
-
-def _class_weights(text: str | None) -> Literal["balanced"] | list[float] | None:
-    if text is None or text == "balanced":
-        return text  # type: ignore[return-value]
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"`class_weights` must be balanced or numbers such as 1,1,2.5, but got {text!r}."
-        ) from None
-
-
 def _open_study(options: TrainOptions, task: VisionTask) -> StagedStudy:
     with opening_storage():
         return create_staged_study(
@@ -302,7 +156,7 @@ def _sampler(
 
 
 def _grid(options: TrainOptions) -> list[dict[str, float]]:
-    rates = np.geomspace(options.lr_min, options.lr_max, _search_trials(options)[0])
+    rates = np.geomspace(options.lr_min, options.lr_max, search_trials(options)[0])
     return [{"lr": rate} for rate in rates.tolist()]
 
 
@@ -339,7 +193,7 @@ class _Follower:
         n_trials, _ = self._remaining()
         if n_trials == 0:
             self._tell(f"{options.out} holds this run, finished")
-        elif n_trials < _trials(options).total(0, options.stages):
+        elif n_trials < trials_per_stage(options).total(0, options.stages):
             self._tell(f"{options.out} holds this run: it goes on, trials left: {n_trials}")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
@@ -402,7 +256,7 @@ class _Follower:
 
 def _total(options: TrainOptions, task: VisionTask) -> str:
     """Say how many epochs a run takes, and how they come about."""
-    trials, epochs = _trials(options), task.epochs_per_stage
+    trials, epochs = trials_per_stage(options), task.epochs_per_stage
     stages = range(options.stages)
     if len(trials.numbers) == len(epochs.numbers) == 1:
         parts = f"{counted(len(stages), 'stage')} × {counted(trials[0], 'trial')} × {epochs[0]:,}"

@@ -21,7 +21,7 @@ from typer.testing import Result
 from optuna_gamma import load_staged_study
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.options import TrainOptions
-from optuna_gamma.cli.train import create_task
+from optuna_gamma.cli.task import create_task
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import load_dataset

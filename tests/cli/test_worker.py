@@ -25,7 +25,7 @@ pytest.importorskip("torch")
 
 from optuna_gamma.cli import train
 from optuna_gamma.cli.results import write_options
-from optuna_gamma.cli.train import create_task
+from optuna_gamma.cli.task import create_task
 from optuna_gamma.vision import ClassificationMetrics
 from optuna_gamma.vision import VisionTask
 

@@ -28,10 +28,7 @@ from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.augmentation import Views
-from optuna_gamma.vision.trainer import precision
-from optuna_gamma.vision.trainer import predict
 from optuna_gamma.vision.trainer import random_numbers
-from optuna_gamma.vision.trainer import resolve_device
 from optuna_gamma.vision.trainer import train_epoch
 
 
@@ -396,16 +393,6 @@ def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: P
     assert staged.schedule[0].trial_number == good.number
 
 
-def test_divergence_ends_an_epoch_early(digits: Dataset) -> None:
-    images, labels = (split.repeat(60, *[1] * (split.dim() - 1)) for split in digits.train)
-    model = create_model("deep-conv", digits.input_shape, digits.n_classes)
-    calls: list[int] = []
-    model.register_forward_hook(lambda *_: calls.append(1))
-    loss = train_epoch(model, torch.optim.SGD(model.parameters(), 1e8), images, labels, 50)
-    assert not math.isfinite(loss)
-    assert len(calls) == 100 < len(images) / 50
-
-
 def cuda_is_full() -> None:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -492,29 +479,6 @@ def test_averaged_weights_are_evaluated_where_there_are_some(
     _, other = _train(task, MemoryStage(), 0.05)
     both = {"model": one["model"], "averaged": other["model"]}
     assert task.evaluate(both).scalars == task.evaluate(other).scalars
-
-
-def test_large_batches_predict_as_one(digits: Dataset) -> None:
-    model = create_model("deep-conv", digits.input_shape, digits.n_classes)
-    images = digits.test[0].repeat(2, 1, 1, 1)
-    with torch.no_grad():
-        expected = model.eval()(images)
-    model.train()
-    torch.testing.assert_close(predict(model, images), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_fewer_large_images_are_evaluated_at_once() -> None:
-    sizes: list[int] = []
-
-    class Sizes(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            sizes.append(len(images))
-            return images.flatten(1)[:, :2]
-
-    assert predict(Sizes(), torch.zeros(500, 3, 32, 32)).shape == (500, 2)
-    assert predict(Sizes(), torch.zeros(80, 3, 64, 64)).shape == (80, 2)
-    assert predict(Sizes(), torch.zeros(2, 3, 600, 600)).shape == (2, 2)
-    assert sizes == [250, 250, 62, 18, 1, 1]
 
 
 def test_a_replay_needs_no_place_for_pictures(
@@ -663,63 +627,3 @@ def test_too_small_to_crop(digits: Dataset) -> None:
     small = replace(digits, **narrow)
     with pytest.raises(ValueError, match="8×7 are too small to crop"):
         VisionTask(model="deep-conv", data=small, space=_space, augment=["crop"])
-
-
-class FakeGPUs:
-    """What PyTorch's functions for GPUs would be called with."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.current = 0
-        self.seeds = {0: 10, 1: 11}
-        gpus = self
-
-        class device:
-            def __init__(self, device: torch.device) -> None:
-                self.index = gpus.current if device.index is None else device.index
-
-            def __enter__(self) -> None:
-                self.before, gpus.current = gpus.current, self.index
-
-            def __exit__(self, *_: object) -> None:
-                gpus.current = self.before
-
-        def seed(number: int) -> None:
-            self.seeds[self.current] = number
-
-        def restore(state: int, device: torch.device) -> None:
-            self.seeds[device.index] = state
-
-        monkeypatch.setattr(torch.cuda, "device", device)
-        monkeypatch.setattr(torch.cuda, "manual_seed", seed)
-        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: self.seeds[device.index])
-        monkeypatch.setattr(torch.cuda, "set_rng_state", restore)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: self.current == 1)
-
-
-def test_the_gpu_that_is_trained_on_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus = FakeGPUs(monkeypatch)
-    with random_numbers(5, torch.device("cuda:1")):
-        assert gpus.seeds == {0: 10, 1: 5}
-        assert gpus.current == 0
-    assert gpus.seeds == {0: 10, 1: 11}
-
-
-@pytest.mark.parametrize("index", [0, 1])
-def test_the_gpu_that_is_trained_on_is_asked_for_its_precisions(
-    monkeypatch: pytest.MonkeyPatch, index: int
-) -> None:
-    FakeGPUs(monkeypatch)
-    enabled: list[bool] = []
-    monkeypatch.setattr(
-        torch, "autocast", lambda *_, **options: enabled.append(options["enabled"])
-    )
-    precision(torch.device("cuda", index))
-    assert enabled == [index == 1]
-
-
-def test_devices() -> None:
-    assert resolve_device("cpu") == CPU
-    assert torch.empty(0, device=resolve_device("auto")).device.type in ("cpu", "cuda", "mps")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="no device 'cuda:7' here"):
-            resolve_device("cuda:7")
