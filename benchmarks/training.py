@@ -267,7 +267,9 @@ def usual_transform(
 def stages(size: Size, n_valid: int) -> dict[str, Any]:
     """Run staged training, and see how long it trains and evaluates."""
     data = load_dataset(size.staged, n_valid=n_valid)
-    task = VisionTask(model="deep-conv", data=data, space=_space, batch_size=BATCH_SIZE)
+    task = VisionTask(
+        model="deep-conv", data=data, space=_space, epochs_per_stage=1, batch_size=BATCH_SIZE
+    )
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         staged = create_staged_study(
             study_name="stages",
@@ -323,7 +325,7 @@ def memory_of_trials(name: str) -> str:
     data = load_dataset(name)
     parts = (data.train, data.valid, data.test)
     megabytes = sum(images.nbytes for images, _ in parts) / 1e6
-    task = VisionTask(model=linear, data=data, space=_space, batch_size=250)
+    task = VisionTask(model=linear, data=data, space=_space, epochs_per_stage=1, batch_size=250)
     held: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         staged = create_staged_study(study_name="memory", directory=folder)

@@ -56,10 +56,10 @@ if __name__ == "__main__":
         classes=CLASSES,
         name="shapes",
     )
-    task = VisionTask(model="deep-conv", data=data, space=space, epochs_per_stage=(5, 15))
+    task = VisionTask(model="deep-conv", data=data, space=space, epochs_per_stage=(10, 60))
     directory = sys.argv[1] if len(sys.argv) > 1 else "runs/own-dataset"
     staged = create_staged_study(study_name="shapes", directory=directory)
-    staged.optimize(task, n_stages=2, n_trials=(5, 1))
+    staged.optimize(task, n_stages=2, n_trials=(6, 1))
     for record in staged.schedule:
         print(f"stage {record.number}: lr {record.params['lr']:.4f}, kappa {record.value:.0f}")
     metrics = task.evaluate(staged.load_best(), "test")

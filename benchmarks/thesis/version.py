@@ -47,6 +47,7 @@ def _train_keras_cifar() -> float:
         model="keras-cifar",
         data=replace(data, train=train, valid=valid),
         space=lambda trial: {"lr": trial.suggest_float("lr", 0.0, 1.0)},
+        epochs_per_stage=1,
         averaging=None,
         device="cpu",
     )

@@ -16,15 +16,9 @@ from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision import load_dataset
 from optuna_gamma.vision import VisionTask
+from optuna_gamma.vision.epochs import default_epochs
 from optuna_gamma.vision.settings import check_setting
 
-
-# What a rate gains in a short stage is mostly that it does not shake the weights: the best one
-# looks small, and the network starves (Wu et al., ICLR 2018).
-_STEPS_PER_STAGE = 250
-
-_TRAIN_ON = 3
-"""How many times the epochs of a search the stage after it trains on for."""
 
 _LOG = ("weight_decay", "batch_size")
 """Settings that are searched on a logarithmic scale, as the learning rate is."""
@@ -130,15 +124,7 @@ def _epochs(options: TrainOptions, n_train: int) -> Numbers:
     if begun is not None and begun.epochs_per_stage is not None:
         return begun.epochs_per_stage
     _, largest = options.searched.get("batch_size", (0, options.batch_size))
-    steps = math.ceil(n_train / largest)  # type: ignore[operator]
-    epochs = math.ceil(_STEPS_PER_STAGE / steps)
-    if isinstance(options.trials, int):
-        return epochs
-    found, searched = [epochs], options.trials[0]
-    for n_trials in options.trials[1:]:
-        found.append(epochs if n_trials > 1 else _TRAIN_ON * epochs * searched)
-        searched = n_trials if n_trials > 1 else searched
-    return tuple(found)
+    return default_epochs(n_train, largest, options.trials)  # type: ignore[arg-type]
 
 
 def trials_per_stage(options: TrainOptions) -> PerStage:

@@ -122,8 +122,8 @@ class StagedStudy:
     def optimize(
         self,
         objective: Objective,
-        n_stages: int,
-        n_trials: int | Sequence[int],
+        n_stages: int = 2,
+        n_trials: int | Sequence[int] = (6, 1),
         timeout: float | None = None,
         callbacks: Iterable[Callback] = (),
         catch: Iterable[type[Exception]] | type[Exception] = (),
@@ -131,6 +131,9 @@ class StagedStudy:
         enqueue: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Train stage by stage, each with ``n_trials`` trials, and promote the best one's weights.
+
+        By default six candidates are tried, and the best one is trained on. It should be for
+        longer than they were tried: the objective knows the stage by ``stage.number``.
 
         The same call in several processes, on several machines, shares the work. The same call
         after an interruption resumes: finished trials are never run again, and a trial whose

@@ -25,6 +25,7 @@ from optuna_gamma.vision.augmentation import Augmentation
 from optuna_gamma.vision.averaging import Averaging
 from optuna_gamma.vision.averaging import TailAverage
 from optuna_gamma.vision.data import Dataset
+from optuna_gamma.vision.epochs import default_epochs
 from optuna_gamma.vision.metrics import classification_metrics
 from optuna_gamma.vision.metrics import ClassificationMetrics
 from optuna_gamma.vision.models import create_model
@@ -80,7 +81,9 @@ class VisionTask:
             ``"dropout"``.
         epochs_per_stage: Number of epochs a trial trains; or several, which the stages take in
             turns, as with ``n_trials`` of
-            :meth:`~optuna_gamma.staged.StagedStudy.optimize`.
+            :meth:`~optuna_gamma.staged.StagedStudy.optimize`. :obj:`None` goes with its default,
+            ``n_trials=(6, 1)``: as many epochs as make 250 steps for a rate that is tried, and
+            eighteen times as many for the one chosen.
         batch_size: Number of images in a batch, unless ``space`` gives it.
         optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD in [0, 1), unless ``space`` gives it.
@@ -120,10 +123,9 @@ class VisionTask:
                 model="deep-conv",
                 data=load_dataset("digits"),
                 space=lambda trial: {"lr": trial.suggest_float("lr", 1e-3, 0.5, log=True)},
-                epochs_per_stage=(5, 90),  # of a rate that is tried, and of the one chosen
             )
             staged = create_staged_study(study_name="digits", directory="runs/digits")
-            staged.optimize(task, n_stages=2, n_trials=(6, 1))
+            staged.optimize(task)
             print(task.evaluate(staged.load_best(), "test").accuracy)
     """
 
@@ -133,7 +135,7 @@ class VisionTask:
         model: str | Callable[[tuple[int, int, int], int], nn.Module],
         data: Dataset,
         space: Callable[[optuna.Trial], Mapping[str, float]],
-        epochs_per_stage: int | Sequence[int] = 1,
+        epochs_per_stage: int | Sequence[int] | None = None,
         batch_size: int = 50,
         optimizer: Optimizer = "sgd",
         momentum: float = 0.0,
@@ -164,6 +166,9 @@ class VisionTask:
         if averaging is not None:
             one_of("averaging", averaging, Averaging)
         self.data = data
+        if epochs_per_stage is None:
+            check_setting("batch_size", batch_size)
+            epochs_per_stage = default_epochs(len(data.train[0]), batch_size)
         self.epochs_per_stage = PerStage.of("epochs_per_stage", epochs_per_stage)
         self.batch_size = batch_size
         self.objective = objective

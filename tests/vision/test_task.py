@@ -62,7 +62,8 @@ def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
 @pytest.fixture
 def make(digits: Dataset) -> Callable[..., VisionTask]:
     def make(**options: Any) -> VisionTask:
-        return VisionTask(**{"model": "deep-conv", "data": digits, "space": _space, **options})
+        given = {"model": "deep-conv", "data": digits, "space": _space, "epochs_per_stage": 1}
+        return VisionTask(**{**given, **options})
 
     return make
 
@@ -360,6 +361,21 @@ def test_stages_take_their_epochs_in_turns(make: Callable[..., VisionTask]) -> N
     assert [list(t.intermediate_values) for t in study.trials] == [[1], [2, 3, 4], [5]]
     assert [t.user_attrs["epochs"] for t in study.trials] == [1, 3, 1]
     assert task.fingerprint["epochs_per_stage"] == (1, 3)
+
+
+def test_defaults_are_the_form_that_won(
+    make: Callable[..., VisionTask], digits: Dataset, tmp_path: Path
+) -> None:
+    """Six candidates of 250 steps, or as many as whole epochs make; then 18 times as many."""
+    for batch_size, epochs in ((50, (63, 1134)), (60, (63, 1134)), (7, (9, 162))):
+        task = make(epochs_per_stage=None, batch_size=batch_size)
+        assert task.fingerprint["epochs_per_stage"] == epochs  # of 200 images
+    task = make(epochs_per_stage=None, model=linear, batch_size=1)
+    assert task.fingerprint["epochs_per_stage"] == (2, 36)
+    staged = create_staged_study(study_name="run", directory=tmp_path)
+    staged.optimize(task)
+    assert [len(study.trials) for study in staged.studies] == [6, 1]
+    assert [record.user_attrs["epochs"] for record in staged.schedule] == [2, 36]
 
 
 @pytest.mark.parametrize("objective", ["kappa", "accuracy", "loss"])
