@@ -26,7 +26,7 @@ class Plan:
         dimensions: Numbers of parameters, where there is a choice.
         instances: Instances of each function, where there are any.
         problems: Shell patterns of the names of problems.
-        slow: Those among them that slow samplers run, in the first instance and repetition only.
+        slow: Those among them that slow samplers run.
         slow_trials: The most trials that these run for.
     """
 
@@ -145,7 +145,7 @@ def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
         Runs, problem by problem, so that samplers can be compared long before all is done.
     """
     listed = []
-    slow = set(select(suite, plan.dimensions, plan.instances[:1], plan.slow))
+    slow = set(select(suite, plan.dimensions, plan.instances, plan.slow))
     for seed in range(plan.seeds):
         for problem in select(suite, plan.dimensions, plan.instances, plan.problems):
             for label, version in versions.items():
@@ -153,7 +153,7 @@ def jobs(suite: str, plan: Plan, versions: dict[str, str]) -> list[Job]:
                 if not takes_part(sampler, suite):
                     continue
                 contender = ENTRANTS[sampler]
-                if contender.is_slow and (seed > 0 or problem not in slow):
+                if contender.is_slow and problem not in slow:
                     continue
                 trials = min(plan.trials, plan.slow_trials) if contender.is_slow else plan.trials
                 counts = (trials,) if contender.is_anytime else budgets(trials)

@@ -127,7 +127,7 @@ def _sections(
     partial = sorted({run.sampler for run in ran})
     if ran:
         problems = ", ".join(sorted({f"`{run.problem}`" for run in ran}))
-        yield f"{', '.join(partial)}, which are slow, ran {problems} once each."
+        yield f"{', '.join(partial)}, which are slow, ran {problems} only."
     for budget in _budgets(ran) if ran else ():
         yield f"With the slow samplers, after {budget} trials, on what all ran:"
         yield markdown(list(summary(runs, (budget,))))

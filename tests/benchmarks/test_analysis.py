@@ -249,7 +249,7 @@ def test_report_with_missing_and_slow_runs(tmp_path: Path) -> None:
     assert "| all | gamma | 2 | 1.0 |" in text
     assert "| 12 | random | 2 | 2 | 0 | 0 |" in text
     assert "| 12 | tpe | 3 | 2 | 0 | 1 |" in text
-    assert "botorch, which are slow, ran `p00` once each." in text
+    assert "botorch, which are slow, ran `p00` only." in text
     assert "| 12 | botorch | 1 | 1 | 0 | 0 |" in text
     assert (tmp_path / "samplers-verdict-hand.md").exists()
     report(constant("botorch", [1.5]), {"botorch"}, tmp_path, "alone")
