@@ -166,10 +166,6 @@ class VisionTask:
         if averaging is not None:
             one_of("averaging", averaging, Averaging)
         self.data = data
-        if epochs_per_stage is None:
-            check_setting("batch_size", batch_size)
-            epochs_per_stage = default_epochs(len(data.train[0]), batch_size)
-        self.epochs_per_stage = PerStage.of("epochs_per_stage", epochs_per_stage)
         self.batch_size = batch_size
         self.objective = objective
         self.device = resolve_device(device)
@@ -187,6 +183,9 @@ class VisionTask:
         }
         for name, value in self._defaults.items():
             check_setting(name, value)
+        if epochs_per_stage is None:
+            epochs_per_stage = default_epochs(len(data.train[0]), batch_size)
+        self.epochs_per_stage = PerStage.of("epochs_per_stage", epochs_per_stage)
         if optimizer == "adamw":
             if momentum or nesterov:
                 raise ValueError(

@@ -120,6 +120,7 @@ def test_plans() -> None:
             slow = [job for job in listed if job.sampler == "botorch"]
             assert len(listed) > len(slow)
             assert len({job.key for job in listed}) == len(listed)
+            assert {job.seed for job in slow} in (set(), set(range(plan.seeds)))
     cpu = PLANS[Preset.cpu]["bbob"]
     slow = [job for job in jobs("bbob", cpu, {"smac": "1"})]
     assert len(slow) == 8 * 3 * 2
