@@ -15,6 +15,7 @@ from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged import StageStatus
 from optuna_gamma.staged.per_stage import PerStage
+from optuna_gamma.staged.trial import n_reported
 
 
 def counted(n: int, noun: str) -> str:
@@ -120,7 +121,7 @@ def _epochs(stage: StageStatus, options: TrainOptions | None) -> str:
     if len(running) != 1 or options is None or options.epochs_per_stage is None:
         return ""
     of = PerStage.of("epochs_per_stage", options.epochs_per_stage)[stage.number]
-    return f", {len(running[0].intermediate_values)} of {of} epochs"
+    return f", {n_reported(running[0])} of {of} epochs"
 
 
 def percent(share: object) -> str:
@@ -138,8 +139,6 @@ def seconds_left(status: RunStatus, options: TrainOptions | None) -> float | Non
     if options is None or options.epochs_per_stage is None or per_epoch is None:
         return None
     epochs = PerStage.of("epochs_per_stage", options.epochs_per_stage)
-    begun = sum(
-        len(trial.intermediate_values) for stage in status.stages for trial in stage.running
-    )
+    begun = sum(n_reported(trial) for stage in status.stages for trial in stage.running)
     _, n_epochs = remaining(status, options, epochs)
     return per_epoch * max(n_epochs - begun, 0) / max(status.n_running, 1)

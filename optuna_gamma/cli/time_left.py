@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
 
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import RunStatus
+from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.per_stage import PerStage
+from optuna_gamma.staged.trial import n_reported
 
 
 SECONDS_KEY = "gamma:seconds"
@@ -47,12 +49,13 @@ def seconds_per_epoch(status: RunStatus) -> float | None:
                 epochs += trial.user_attrs["epochs"]
     if epochs:
         return seconds / epochs
-    now = datetime.now()
+    now = time.time()
     for stage in status.stages:
         for trial in stage.running:
-            if trial.datetime_start is not None:
-                seconds += (now - trial.datetime_start).total_seconds()
-                epochs += len(trial.intermediate_values)
+            begun = Lease.of(trial).begun  # where it was taken over, later than the trial
+            if begun is not None:
+                seconds += now - begun
+                epochs += n_reported(trial)
     return seconds / epochs if epochs else None
 
 

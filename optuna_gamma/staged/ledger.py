@@ -225,6 +225,11 @@ class Ledger:
         """Those that came too late, and that their workers have not parked yet."""
 
     @property
+    def n_finished(self) -> int:
+        """How many trials that count are finished."""
+        return len(self.trials) - len(self.unfinished)
+
+    @property
     def is_spent(self) -> bool:
         """Whether all trials of the budget are finished."""
         return 0 < self.budget == len(self.trials) and not self.unfinished

@@ -41,9 +41,11 @@ class Progress:
             for stage in range(self._stage):
                 ledger = self._run.ledger(stage)
                 self._done += ledger.budget if ledger is not None else 0
+            present = self._run.ledger(self._stage)
+            there = self._done + (0 if present is None else present.n_finished)
             total = self._done + self._n_trials.total(self._stage, self._n_stages)
             self._bar = self._resources.enter_context(
-                tqdm(total=total, initial=self._done, unit="trial")
+                tqdm(total=total, initial=there, unit="trial")
             )
         return self
 
@@ -59,10 +61,9 @@ class Progress:
         """Show how far a stage has come."""
         if not self._is_shown:
             return
-        finished = len(ledger.trials) - len(ledger.unfinished)
         text = f"Stage {stage + 1}/{self._n_stages}"
         if ledger.best is not None:
             text += f", best trial: {ledger.best.number}, best value: {ledger.best.value:.6g}"
         self._bar.set_description(text, refresh=False)
         before = self._done + self._n_trials.total(self._stage, stage)
-        self._bar.update(before + finished - self._bar.n)
+        self._bar.update(before + ledger.n_finished - self._bar.n)

@@ -8,6 +8,12 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+
+_AHEAD_KEY = "gamma:ahead"
+"""System attribute of a trial that was taken over: how many steps that the dead worker reported
+the present one has not come to."""
 
 
 class StageTrial(optuna.Trial):
@@ -33,15 +39,21 @@ class StageTrial(optuna.Trial):
     ) -> None:
         super().__init__(study, trial_id)
         self._reported = frozenset(reported)
+        self._ahead = set(reported)
         self._step = -1
         self._search_space = search_space
         self.error: ValueError | None = None
+        if reported:
+            self._note_ahead()
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; see :meth:`optuna.trial.Trial.report`."""
         self._step = step
         if step not in self._reported:  # a storage keeps what was reported first
             super().report(value, step)
+        elif step in self._ahead:
+            self._ahead.remove(step)
+            self._note_ahead()
 
     def should_prune(self) -> bool:
         """Ask the pruner; see :meth:`optuna.trial.Trial.should_prune`."""
@@ -71,9 +83,17 @@ class StageTrial(optuna.Trial):
             )
         return super()._suggest(name, distribution)
 
+    def _note_ahead(self) -> None:
+        self.storage.set_trial_system_attr(self._trial_id, _AHEAD_KEY, len(self._ahead))
+
     def _refuse(self, message: str) -> ValueError:
         self.error = ValueError(message)
         return self.error
+
+
+def n_reported(trial: FrozenTrial) -> int:
+    """Return how many steps a trial's present worker has reported, or its last one."""
+    return len(trial.intermediate_values) - int(trial.system_attrs.get(_AHEAD_KEY, 0))
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:

@@ -178,10 +178,9 @@ class Worker:
                 return True
             if ledger.is_spent and self._task.plan.n_trials[number] <= ledger.budget:
                 raise _nothing_to_promote(number, ledger, self._task.plan.n_trials)
-            n_finished = len(ledger.trials) - len(ledger.unfinished)
-            if n_finished != collected:  # listing a bucket takes its time
+            if ledger.n_finished != collected:  # listing a bucket takes its time
                 self._run.collect(number, ledger)
-                collected = n_finished
+                collected = ledger.n_finished
             if self._must_stop():
                 return False
             claimed = self._claims.next(number, ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 import io
 import os
@@ -91,6 +92,30 @@ def test_a_trial_that_runs_alone_shows_its_epochs(tmp_path: Path) -> None:
     few = shown(stages_table(staged.status(), 2, None, n_shown=1))
     assert "1/2" not in few
     assert "2/2" in few
+
+
+def test_a_trial_taken_over_shows_the_epochs_of_its_new_worker(tmp_path: Path) -> None:
+    options = SimpleNamespace(stages=1, trials=1, epochs_per_stage=4)
+    staged = create_staged_study(study_name="mine", directory=tmp_path)
+    seen: list[str] = []
+    dies_after = iter([3, 2, None])
+
+    def dying(trial: optuna.Trial, stage: Stage) -> float:
+        last = next(dies_after)
+        for step in range(5):
+            table = shown(stages_table(staged.status(), 1, options))  # type: ignore[arg-type]
+            seen.extend(re.findall(r"1 running, (\d) of 4 epochs", table))
+            if step == last:
+                raise KeyboardInterrupt
+            if step < 4:
+                trial.report(0.0, step)
+        stage.save(trial, {})
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    for _ in range(3):
+        with suppress(KeyboardInterrupt):
+            staged.optimize(dying, n_stages=1, n_trials=1)
+    assert "".join(seen) == "0123" + "012" + "01234"
 
 
 def test_a_table_is_read_apart_from_the_worker(tmp_path: Path, finished: tuple[Path, Any]) -> None:

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -18,14 +19,17 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 from typer.testing import Result
 
+from optuna_gamma.cli import time_left
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.cli.progress import seconds_left
 from optuna_gamma.cli.time_left import remaining
 from optuna_gamma.cli.time_left import seconds_per_epoch
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.per_stage import PerStage
 
 
@@ -123,6 +127,37 @@ def test_the_first_trial_tells_how_long_an_epoch_takes(begin: Begin) -> None:
     staged.optimize(training, 1, 1)
     assert found[0] is None
     assert all(seconds is not None and seconds > 0.0 for seconds in found[1:])
+
+
+def test_a_trial_taken_over_takes_the_time_of_its_new_worker(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged, found = begin(), []
+    options = SimpleNamespace(stages=1, trials=1, epochs_per_stage=4)
+    dies = iter([True, False])
+
+    def look(trial: optuna.Trial) -> None:
+        begun = Lease.of(trial.study.trials[0]).begun
+        assert begun is not None
+        clock = SimpleNamespace(time=lambda: begun + 10.0)
+        monkeypatch.setattr(time_left, "time", clock)
+        status = staged.status()
+        found.append((seconds_per_epoch(status), seconds_left(status, options)))  # type: ignore
+
+    def training(trial: optuna.Trial, stage: Stage) -> float:
+        if next(dies):
+            for step in range(3):
+                trial.report(0.0, step)
+            raise KeyboardInterrupt
+        look(trial)
+        trial.report(0.0, 0)
+        look(trial)
+        return objective(trial, stage)
+
+    with pytest.raises(KeyboardInterrupt):
+        staged.optimize(training, 1, 1)
+    staged.optimize(training, 1, 1)
+    assert found == [(None, None), (pytest.approx(10.0), pytest.approx(30.0))]
 
 
 @pytest.mark.parametrize("url", [None, "sqlite:///{}/study.db"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_progress_bar(
     error = capfd.readouterr().err
     assert "4/4" in error
     assert "Stage 2/2, best trial:" in error
+
+
+def test_a_progress_bar_counts_what_was_there_as_there(
+    create: Create, capfd: pytest.CaptureFixture[str], objective: Objective
+) -> None:
+    """Else its rate would be that of trials which another call has run."""
+
+    def stopping(trial: optuna.Trial, stage: Stage) -> float:
+        if trial.number == 1:
+            trial.study.stop()
+        return objective(trial, stage)
+
+    create().optimize(stopping, 1, 4)
+    create().optimize(objective, 1, 4, show_progress_bar=True)
+    assert re.findall(r"(\d)/4", capfd.readouterr().err)[0] == "2"
 
 
 def test_importing_needs_no_torch() -> None:
