@@ -39,8 +39,9 @@ _HEIGHT = 450
 class Publisher:
     """Writes to the stages' studies what a reader of the dashboard is to find there.
 
-    A study is written to only if its trials have changed since it was last written to by this
-    object, so that publishing now and then costs little.
+    This object writes a note or a figure again only where it can have changed, so that publishing
+    now and then costs little. The figures of the whole run are brought up to date in the stages
+    that go on, and in all of them when the run is finished.
 
     Args:
         staged: The staged study.
@@ -56,38 +57,59 @@ class Publisher:
     ) -> None:
         self._staged = staged
         self._value_name = value_name
+        self._target_name = value_name or "Objective Value"
         self._sampler = sampler or GammaBOSampler(seed=0)
-        self._published: dict[int, str] = {}
+        self._notes: dict[int, str] = {}
+        self._drawn: dict[tuple[str, int], tuple[Any, ...]] = {}
 
     def publish(self) -> None:
         """Bring all studies up to date."""
         status, studies = self._staged.status(), self._staged.studies
         for stage in status.stages:
             study = studies[stage.number]
-            text = describe(status, stage.number, studies, self._value_name or "value")
-            if self._published.get(stage.number) == text:
+            self._write_note(
+                study,
+                stage.number,
+                describe(status, stage.number, studies, self._value_name or "value"),
+            )
+            if all(trial.value is None for trial in stage.trials):
                 continue
-            if self._value_name is not None and study.metric_names is None:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ExperimentalWarning)
-                    study.set_metric_names([self._value_name])
-            save_note(study, text)
-            for name, figure in self._figures(stage, study):
-                figure.update_layout(height=_HEIGHT)
-                save_plotly_graph_object(study, figure, graph_object_id=name)
-            self._published[stage.number] = text
+            known = stage.n_trials, *(trial.state for trial in stage.trials)
+            for kind, depends_on, draw in (
+                ("run", (*known, status.is_finished), self._of_run),
+                ("stage", known, self._of_stage),
+            ):
+                if self._drawn.get((kind, stage.number)) == depends_on:
+                    continue
+                for name, figure in draw(stage, study):
+                    figure.update_layout(height=_HEIGHT)
+                    save_plotly_graph_object(study, figure, graph_object_id=name)
+                self._drawn[kind, stage.number] = depends_on
 
-    def _figures(self, stage: StageStatus, study: optuna.Study) -> Iterator[tuple[str, Figure]]:
-        """Draw a stage: names, by which figures replace each other, and figures."""
-        if all(trial.value is None for trial in stage.trials):
+    def _write_note(self, study: optuna.Study, stage: int, text: str) -> None:
+        if self._notes.get(stage) == text:
             return
-        name = self._value_name or "Objective Value"
-        yield "Schedule", plot_schedule(self._staged, target_name=name)
+        if self._value_name is not None and study.metric_names is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names([self._value_name])
+        save_note(study, text)
+        self._notes[stage] = text
+
+    def _of_run(self, stage: StageStatus, _: optuna.Study) -> Iterator[tuple[str, Figure]]:
+        """Draw the run: names, by which figures replace each other, and figures."""
+        yield "Schedule", plot_schedule(self._staged, target_name=self._target_name)
         if any(trial.intermediate_values for trial in stage.trials):
-            yield "Learning-curves", plot_learning_curves(self._staged, target_name=name)
+            yield (
+                "Learning-curves",
+                plot_learning_curves(self._staged, target_name=self._target_name),
+            )
+
+    def _of_stage(self, stage: StageStatus, study: optuna.Study) -> Iterator[tuple[str, Figure]]:
+        """Draw a stage, likewise."""
         study.sampler = self._sampler
         if stage.n_trials > 1 and self._sampler.view(study) is not None:
-            yield "Process-and-acquisition", plot_process(study, target_name=name)
+            yield "Process-and-acquisition", plot_process(study, target_name=self._target_name)
 
 
 def describe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,38 @@ class TestNotes:
         before = (tmp_path / "journal.log").stat().st_size
         publisher.publish()
         assert (tmp_path / "journal.log").stat().st_size == before
+
+    @pytest.mark.parametrize("n_trials", [1, 6])
+    def test_figures_are_written_again_where_they_can_have_changed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_trials: int
+    ) -> None:
+        """Those of the whole run in the stage that goes on, and everywhere at its end."""
+        written: Counter[tuple[str, str]] = Counter()
+        shown: dict[tuple[str, str], str] = {}
+
+        def save(study: optuna.Study, figure: Any, graph_object_id: str) -> None:
+            written[study.study_name, graph_object_id] += 1
+            shown[study.study_name, graph_object_id] = figure.to_json()
+
+        def watched(trial: optuna.Trial, stage: Stage) -> float:
+            if trial.number == 0:
+                publisher.publish()
+            return objective(trial, stage)
+
+        monkeypatch.setattr("optuna_gamma.dashboard.save_plotly_graph_object", save)
+        staged = create_staged_study(study_name="mine", directory=tmp_path)
+        publisher = Publisher(staged)
+        staged.optimize(watched, 4, n_trials)
+        *before, last = [study.study_name for study in staged.studies]
+        of_run = ["Schedule", "Learning-curves"]
+        of_stage = ["Process-and-acquisition"] if n_trials > 1 else []
+        assert written == {(name, kind): 1 for name in before for kind in of_run + of_stage}
+        publisher.publish()
+        for kind in of_run:
+            assert len({shown[name, kind] for name in [*before, last]}) == 1
+            assert [written[name, kind] for name in [*before, last]] == [2, 2, 2, 1]
+        for kind in of_stage:
+            assert [written[name, kind] for name in [*before, last]] == [1, 1, 1, 1]
 
     def test_names_are_no_markup(self, tmp_path: Path) -> None:
         staged = create_staged_study(study_name="mine", directory=tmp_path)
