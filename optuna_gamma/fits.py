@@ -11,6 +11,7 @@ import json
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
 from optuna_gamma.pending import MAX_ATTR_LENGTH
 from optuna_gamma.pending import numbered
@@ -27,7 +28,9 @@ SUGGESTED_KEY = "gamma:suggested"
 
 
 def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[str, Fitted]:
-    """Return what was kept with the newest finished trial before one that has anything kept.
+    """Return what was kept with the newest trial before one that has anything kept.
+
+    Trials that still run count, so that of those that are asked for at once one is fitted to.
 
     Args:
         trials: All trials of the study.
@@ -39,7 +42,7 @@ def read_fits(trials: Sequence[FrozenTrial], number: int, space: Space) -> dict[
     """
     names = space.distributions.keys()
     for trial in reversed(trials[:number]):
-        if trial.state.is_finished() and trial.system_attrs.get(THETA_KEY):
+        if trial.state != TrialState.WAITING and trial.system_attrs.get(THETA_KEY):
             suggested = trial.system_attrs.get(SUGGESTED_KEY)
             if suggested is not None and suggested.keys() != names:
                 continue  # of the source's space

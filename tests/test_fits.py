@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 import optuna
+from optuna.distributions import FloatDistribution
 
+from optuna_gamma import GammaBOSampler
+from optuna_gamma import surrogate
 from optuna_gamma.fits import MAX_ATTR_LENGTH
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import THETA_KEY
@@ -67,3 +72,13 @@ def test_fits_that_came_with_a_copy_are_not_read() -> None:
     copied.add_trials(first.trials[1:])  # number 1 has become number 0
     assert read_fits(first.trials, 2, Space({}))
     assert read_fits(copied.trials, 1, Space({})) == {}
+
+
+def test_of_trials_that_are_asked_for_at_once_one_is_fitted_to() -> None:
+    study = optuna.create_study(sampler=GammaBOSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) ** 2, n_trials=8)
+    space = {"x": FloatDistribution(0, 1)}
+    with patch.object(surrogate, "fit_trusted", wraps=surrogate.fit_trusted) as fit_trusted:
+        for _ in range(4):
+            study.ask(space)
+    assert fit_trusted.call_count == 1

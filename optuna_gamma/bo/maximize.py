@@ -116,7 +116,7 @@ def maximize(
         if discrete or cube.rounding:
             climbed = cube.snap(climbed)
             if discrete:
-                climbed = _try_values(acquisition, climbed, discrete, cube)
+                climbed = _try_values(acquisition, climbed, discrete, cube, free)
             climbed_values = _evaluate(acquisition, climbed)
         better = free(climbed) & (climbed_values > values)
         x, values = np.where(better[:, None], climbed, x), np.where(better, climbed_values, values)
@@ -196,22 +196,36 @@ def _climb(
     return climbed, values
 
 
-def _try_values(acquisition: Acquisition, x: Array, discrete: list[int], cube: Cube) -> Array:
-    """Change one discrete coordinate at a time to its best value, until none is better."""
+def _try_values(
+    acquisition: Acquisition,
+    x: Array,
+    discrete: list[int],
+    cube: Cube,
+    free: Callable[[Array], BoolArray],
+) -> Array:
+    """Change one discrete coordinate at a time to its best value, until none is better.
+
+    The way may lead over points that are taken. What is returned is the best free one beside it,
+    or its end where none is.
+    """
     n_variants = sum(len(_variants(x[0], j, cube)) for j in discrete)
     rounds = min(2 * len(discrete) + 2, max(_FEWEST_ROUNDS, _MOST_VARIANTS // n_variants))
-    best = []
-    for point in x:
+    found = []
+    for point, is_free in zip(x, free(x), strict=True):
         value = float(acquisition(point[None])[0])
+        best, best_value = point, value if is_free else -np.inf
         for _ in range(rounds):
             trials = np.concatenate([_variants(point, j, cube) for j in discrete])
-            trial_values = acquisition(trials)
-            top = int(np.argmax(trial_values))
+            trial_values = _evaluate(acquisition, trials)
+            free_values = np.where(free(trials), trial_values, -np.inf)
+            top, top_free = int(np.argmax(trial_values)), int(np.argmax(free_values))
+            if free_values[top_free] > best_value:
+                best, best_value = trials[top_free], float(free_values[top_free])
             if not trial_values[top] > value:
                 break
             point, value = trials[top], float(trial_values[top])
-        best.append(point)
-    return np.stack(best)
+        found.append(best if np.isfinite(best_value) else point)
+    return np.stack(found)
 
 
 def _variants(point: Array, j: int, cube: Cube) -> Array:

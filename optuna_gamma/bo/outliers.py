@@ -1,4 +1,4 @@
-"""Values that the others contradict: found one by one, and left out of the model.
+"""Values that the others contradict: found one by one, then together, and left out of the model.
 
 Names as in :mod:`optuna_gamma.bo.process`.
 """
@@ -25,6 +25,10 @@ _logger = logging.getLogger(__name__)
 
 LEVEL = 1e-2
 """How improbable the worst of all residuals must be."""
+
+LEVEL_TOGETHER = 1e-4
+"""How improbable each residual must be of values that are left out at once: where a function is
+rough, many of its values are a little improbable to a smooth one."""
 
 MOST = 0.2
 """Share of the observations that can be left out at most."""
@@ -76,8 +80,44 @@ def is_promising(process: Process, model: Model) -> BoolArray:
     theta = model.medians(process.X.shape[1])
     usual = model.condition(process.X, process.y, process.is_categorical, theta, process.extra)
     unknown = 1.0 / precisions(usual) - process.extra - math.exp(theta[-1])
-    promising: BoolArray = (process.alpha > 0.0) & (unknown > UNKNOWN * (1.0 + model.task_offset))
+    threshold = UNKNOWN * (1.0 + model.task_offset)
+    promising: BoolArray = (process.alpha > 0.0) & (unknown > threshold)
     return promising
+
+
+def masked(process: Process, model: Model, is_suspect: BoolArray, most: int) -> BoolArray:
+    """Tell which values the others contradict if the length-scales are the usual ones.
+
+    Several outliers explain each other: a process that is fitted to all of them has length-scales
+    so short that no value tells anything of another.
+
+    Args:
+        process: A process with unknown precision and without pending points.
+        model: Its priors.
+        is_suspect: Which values may be left out, (n,).
+        most: How many may be.
+
+    Returns:
+        (n,).
+
+    Raises:
+        numpy.linalg.LinAlgError: If the usual process cannot be conditioned.
+
+    Reference:
+        Masking: D. M. Hawkins, "Identification of Outliers", 1980.
+    """
+    theta = model.medians(process.X.shape[1])
+    left = np.ones(len(process.y), dtype=np.bool_)
+    for _ in range(most):
+        X, y, extra = process.X[left], process.y[left], process.extra[left]
+        usual = model.condition(X, y, process.is_categorical, theta, extra)
+        improbable = np.where(is_suspect[left], improbability(usual), np.inf)
+        improbable[is_promising(usual, model)] = np.inf
+        worst = int(np.argmin(improbable))
+        if improbable[worst] > LEVEL_TOGETHER:
+            break
+        left[np.flatnonzero(left)[worst]] = False
+    return ~left
 
 
 def fit_trusted(
@@ -93,8 +133,10 @@ def fit_trusted(
     """Fit a process to those values that do not contradict each other.
 
     The most improbable value is left out if it is as improbable to a process that was fitted
-    without it, since one outlier bends the hyper-parameters until it seems normal. Good values
-    far from all others are believed; see :func:`is_promising`.
+    without it, since one outlier bends the hyper-parameters until it seems normal. Where no single
+    one is, those that :func:`masked` finds are left out together if each is as improbable to a
+    process that was fitted without all of them. Good values far from all others are believed; see
+    :func:`is_promising`.
 
     Args:
         X: Points, (n, d).
@@ -118,8 +160,16 @@ def fit_trusted(
         y = standardized(chosen)
         return fit(X[chosen], y, is_categorical, model, start=start, extra=extra[chosen])
 
+    def is_contradicted(i: int, others: BoolArray, theta: Array) -> bool:
+        chosen = others | (np.arange(n) == i)
+        doubtful = model.condition(
+            X[chosen], standardized(chosen), is_categorical, theta, extra[chosen]
+        )
+        return bool(improbability(doubtful)[chosen[:i].sum()] <= LEVEL_TOGETHER)
+
     process = fit_to(trusted, start)
-    for _ in range(int(MOST * n) if len(np.unique(process.y)) > FEWEST else 0):
+    most = int(MOST * n) if len(np.unique(process.y)) > FEWEST else 0
+    for _ in range(most):
         known = np.flatnonzero(trusted)
         improbable = np.where(is_suspect[known], improbability(process), np.inf)
         if improbable.min() > LEVEL:
@@ -141,4 +191,19 @@ def fit_trusted(
         if improbability(doubtful)[worst] > LEVEL:
             break
         trusted, process = without, candidate
+    try:
+        left_out = int((~trusted).sum())
+        group = np.flatnonzero(trusted)[
+            masked(process, model, is_suspect[trusted], most - left_out)
+        ].tolist()
+        while group:
+            without = trusted.copy()
+            without[group] = False
+            candidate = fit_to(without, process.theta)
+            wrong = [i for i in group if is_contradicted(i, without, candidate.theta)]
+            if wrong == group:
+                return candidate, without
+            group = wrong
+    except np.linalg.LinAlgError as error:
+        _logger.debug("Values that may be outliers are kept: %s", error)
     return process, trusted

@@ -100,6 +100,21 @@ def test_taken_points_are_not_returned_from_large_cubes() -> None:
     assert np.abs(x - centre).sum() == pytest.approx(grid[1])
 
 
+def test_the_way_leads_over_taken_points() -> None:
+    grid = np.linspace(0, 1, 20)
+    cube = Cube(grids=(grid,) * 5, is_categorical=np.zeros(5, bool))
+    best = np.array([3, 7, 0, 5, 2])
+    away = np.array(list(product(range(-2, 3), repeat=5)))
+    index = best + away[np.abs(away).sum(axis=1) <= 2]
+    taken = grid[index[((index >= 0) & (index < 20)).all(axis=1)]]
+    bowl = Bowl(grid[best], cube.is_categorical)
+    nothing = np.empty((0, 5))
+    x = maximize(bowl, cube, nothing, taken, np.random.default_rng(0))
+    assert x is not None
+    # The nearest free points are three steps off.
+    assert np.abs(x - grid[best]).sum() < 4.5 * grid[1]
+
+
 def test_same_generator_same_point() -> None:
     cube = Cube(grids=(None,) * 3, is_categorical=np.zeros(3, bool))
     bowl = Bowl(np.array([0.3, 0.9, 0.1]), cube.is_categorical)

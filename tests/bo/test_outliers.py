@@ -67,6 +67,29 @@ def test_wrong_values_are_left_out(wrong: dict[int, float]) -> None:
     assert trust(X, values, suspect=False) == []
 
 
+@pytest.mark.parametrize("seed", [12, 29])
+def test_wrong_values_that_explain_each_other_are_left_out_together(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.random((40, 2))
+    values = -((X - 0.4) ** 2).sum(axis=1)
+    wrong = np.sort(rng.choice(40, 6, replace=False))
+    errors = 0.3 * rng.standard_cauchy(6)
+    values[wrong] += errors
+    found = wrong[np.abs(errors) > 0.15].tolist()
+    assert trust(X, values) == found
+    monkeypatch.setattr(outliers, "masked", lambda process, *_: np.zeros(len(process.y), bool))
+    assert set(trust(X, values)) < set(found)
+
+
+def test_rough_functions_are_believed() -> None:
+    for seed in range(5):
+        X = np.random.default_rng(seed).random((40, 2))
+        values = -((X - 0.4) ** 2).sum(axis=1) - 0.2 * np.cos(20 * X).sum(axis=1)
+        assert trust(X, values) == []
+
+
 def test_right_values_are_believed() -> None:
     X, values = data()
     assert trust(X, values) == []
