@@ -38,6 +38,11 @@ _MANY = 513
 """How many values stand for a range that is not that of the space."""
 
 
+_DECLINED = 3
+"""A parameter is given up that so many trials were proposed and did without, since one had it: the
+objective may have been changed."""
+
+
 class Union:
     """The parameters of some finished trials."""
 
@@ -47,9 +52,16 @@ class Union:
         self._completed: dict[str, int] = {}
         self._n_completed = 0
         self._broken_off: set[frozenset[str]] = set()
+        self._last: dict[str, int] = {}
+        self._declined: dict[str, list[int]] = {}
 
-    def add(self, trial: FrozenTrial) -> None:
-        """Add a finished trial."""
+    def add(self, trial: FrozenTrial, proposed: AbstractSet[str] = frozenset()) -> None:
+        """Add a finished trial.
+
+        Args:
+            trial: The trial.
+            proposed: Parameters that it was proposed.
+        """
         is_complete = trial.state == TrialState.COMPLETE
         self._n_completed += is_complete
         if not is_complete:
@@ -60,6 +72,11 @@ class Union:
                 self._varying.add(name)
                 self._merged[name] = None if known is None else merge(known, kind)
             self._completed[name] = self._completed.get(name, 0) + is_complete
+            self._last[name] = max(self._last.get(name, -1), trial.number)
+        # A trial that asks for something else instead is only of another branch than was thought.
+        if is_complete and trial.distributions.keys() <= proposed:
+            for name in proposed - trial.distributions.keys():
+                self._declined.setdefault(name, []).append(trial.number)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -72,16 +89,25 @@ class Union:
     def search_space(self, common: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
         """Return the parameters whose range is the same in all trials, if any was completed.
 
-        What range the others will have is not known before they are asked for.
+        What range the others will have is not known before they are asked for. Those that are
+        declined whenever they are proposed are left out until a trial has them again.
 
         Args:
             common: What every completed trial has, with the same range. If there are no others,
                 this is what is returned.
         """
-        steady = {n: kind for n, kind in self.distributions.items() if n not in self._varying}
+        left_out = self._varying | self._given_up()
+        steady = {n: kind for n, kind in self.distributions.items() if n not in left_out}
         if self._n_completed == 0 or steady.keys() <= common.keys():
             return dict(common)
         return steady
+
+    def _given_up(self) -> set[str]:
+        return {
+            name
+            for name, numbers in self._declined.items()
+            if sum(number > self._last.get(name, -1) for number in numbers) >= _DECLINED
+        }
 
     def optional(self, names: Iterable[str]) -> AbstractSet[str]:
         """Return those of some parameters that trials did without.

@@ -34,6 +34,7 @@ from optuna_gamma.bo.learning_curve import impute
 from optuna_gamma.conditional import Union
 from optuna_gamma.learning_curves import LearningCurves
 from optuna_gamma.pending import params_in
+from optuna_gamma.pending import proposed
 from optuna_gamma.space import Space
 
 
@@ -282,7 +283,7 @@ class History:
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self._known:
                 self._known.add(trial.number)
-                self._union.add(trial)
+                self._union.add(trial, proposed(trial).keys())
 
     def observe(
         self, study: Study, trials: Sequence[FrozenTrial], space: Space, number: int

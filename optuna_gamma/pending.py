@@ -78,17 +78,18 @@ def params_in(trial: FrozenTrial, space: Space) -> Mapping[str, Any] | None:
     params: Mapping[str, Any] = trial.params
     kinds = space.distributions.items()
     if trial.state == TrialState.RUNNING and not space.distributions.keys() <= params.keys():
-        proposal = _proposal(trial)
-        proposed = {
+        proposal = proposed(trial)
+        likely = {
             name: kind.to_external_repr(proposal[name])
             for name, kind in kinds
             if name in proposal and kind._contains(proposal[name])
         }
-        params = {**proposed, **params}
+        params = {**likely, **params}
     has_any = not space.distributions.keys().isdisjoint(params)
     return params if has_any and space.contains(params) else None
 
 
-def _proposal(trial: FrozenTrial) -> Mapping[str, float]:
+def proposed(trial: FrozenTrial) -> Mapping[str, float]:
+    """Return what was shared of a trial, in Optuna's internal representation."""
     attrs, keys = trial.system_attrs, numbered(PROPOSAL_KEY)
     return dict(ChainMap(*(attrs[key] for key in takewhile(attrs.__contains__, keys))))

@@ -29,6 +29,9 @@ from optuna_gamma.conditional import Union
 from optuna_gamma.space import Space
 
 
+UNIT = FloatDistribution(0, 1)
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -44,6 +47,22 @@ def branches(trial: optuna.Trial) -> float:
         widths = [trial.suggest_int(f"width_{k}", 1, 64, log=True) for k in range(depth)]
         return 0.1 * abs(depth - 2) + sum((math.log(w) - 2) ** 2 for w in widths) / depth
     return 0.3 + (math.log10(trial.suggest_float("C", 1e-4, 1e4, log=True)) - 1) ** 2
+
+
+def trial(number: int, state: TrialState, **space: BaseDistribution) -> Any:
+    return optuna.trial.FrozenTrial(
+        number=number,
+        state=state,
+        value=0.0 if state == TrialState.COMPLETE else None,
+        datetime_start=None,
+        datetime_complete=None,
+        params=dict.fromkeys(space, 0.5),
+        distributions=space,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=number,
+    )
 
 
 def run(objective: Any, n: int, seed: int = 0, **options: Any) -> optuna.Study:
@@ -266,23 +285,7 @@ def test_ranges_that_do_not_fit() -> None:
 
 
 def test_a_trial_that_broke_off_says_what_there_is_but_not_what_there_is_not() -> None:
-    x, y = FloatDistribution(0, 1), FloatDistribution(0, 2)
-
-    def trial(number: int, state: TrialState, **space: BaseDistribution) -> Any:
-        return optuna.trial.FrozenTrial(
-            number=number,
-            state=state,
-            value=0.0 if state == TrialState.COMPLETE else None,
-            datetime_start=None,
-            datetime_complete=None,
-            params=dict.fromkeys(space, 0.5),
-            distributions=space,
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-            trial_id=number,
-        )
-
+    x, y = UNIT, FloatDistribution(0, 2)
     union = Union()
     common = {"x": x, "y": y}
     union.add(trial(0, TrialState.COMPLETE, x=x, y=y))
@@ -292,6 +295,53 @@ def test_a_trial_that_broke_off_says_what_there_is_but_not_what_there_is_not() -
     union.add(trial(2, TrialState.FAIL, x=x, z=x))
     assert union.search_space(common) == {"x": x, "y": y, "z": x}
     assert union.optional(["x", "y", "z"]) == {"y", "z"}
+
+
+def test_a_parameter_that_the_objective_does_without_is_given_up() -> None:
+    def both(trial: optuna.Trial) -> float:
+        return only_x(trial) + trial.suggest_float("y", 0, 1)
+
+    def only_x(trial: optuna.Trial) -> float:
+        return abs(trial.suggest_float("x", 0, 1) - 0.7)
+
+    study = run(both, 6)
+    assert suggested(study).keys() == {"x", "y"}
+    study.optimize(only_x, n_trials=2)
+    assert suggested(study).keys() == {"x", "y"}
+    study.optimize(only_x, n_trials=10)
+    assert suggested(study).keys() == {"x"}
+    assert min(trial.value or 0.0 for trial in study.trials[6:]) < 0.02
+    study.optimize(both, n_trials=1)
+    assert suggested(study).keys() == {"x", "y"}
+
+
+def suggested(study: optuna.Study) -> dict[str, Any]:
+    """Return what the next trial would be proposed."""
+    view = study.sampler.view(study)
+    assert view is not None
+    params: dict[str, Any] = view.next_params
+    return params
+
+
+def test_other_branches_and_broken_off_trials_decline_nothing() -> None:
+    union, names = Union(), {"x", "y"}
+    for number in range(1, 9, 2):
+        union.add(trial(number, TrialState.COMPLETE, x=UNIT, z=UNIT), names)
+        union.add(trial(number + 1, TrialState.FAIL, x=UNIT), names)
+    union.add(trial(0, TrialState.COMPLETE, x=UNIT, y=UNIT), names)
+    assert union.search_space({"x": UNIT}).keys() == {"x", "y", "z"}
+
+
+@given(st.permutations(range(6)))
+def test_in_whatever_order_trials_are_seen_the_same_parameters_are_given_up(
+    order: list[int],
+) -> None:
+    for last, left in ((2, {"x"}), (3, {"x", "y"})):
+        union = Union()
+        for number in order:
+            had = {"x": UNIT, "y": UNIT} if number <= last else {"x": UNIT}
+            union.add(trial(number, TrialState.COMPLETE, **had), {"x", "y"})
+        assert union.search_space({"x": UNIT}).keys() == left
 
 
 def test_given_values_are_kept() -> None:
