@@ -188,6 +188,8 @@ class _Trials:
         values, noise = rows["values"][usable], np.zeros(len(usable))
         if is_pruned.any():
             reports = self._curves.at_last_steps(usable.tolist(), is_pruned)
+            # What ended a failed training may be the machine, however well it had gone.
+            reports[rows["kind"][usable] == _FAILED] = math.nan
             values[:, 0], noise = impute(np.where(is_pruned, np.nan, values[:, 0]), reports)
         return Observations(
             X=rows["point"][usable],

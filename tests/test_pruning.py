@@ -144,6 +144,13 @@ def test_how_far_a_pruned_trial_had_come_matters() -> None:
     assert len({tuple(params.values()) for params in ends}) > 2
 
 
+def test_what_failed_trials_reported_says_nothing_of_pruned_ones() -> None:
+    seen = [trial(x, x, {0: x + 1, 1: x + 0.5}, TrialState.COMPLETE) for x in (0.2, 0.4, 0.6)]
+    seen.append(trial(0.9, None, {0: 1.3}, TrialState.PRUNED))
+    crashed, mute = (trial(0.8, None, way, TrialState.FAIL) for way in ({0: 1.1, 1: 0.6}, {}))
+    assert proposal([*seen, crashed]) == proposal([*seen, mute])
+
+
 ANY = st.sampled_from([0.0, 1.0, -1e300, 1e300, 1.7e308, math.inf, -math.inf, math.nan, 1e-320])
 
 

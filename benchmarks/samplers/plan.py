@@ -42,8 +42,6 @@ class Plan:
 SLOW_FUNCTIONS = ("f01-*", "f03-*", "f06-*", "f08-*", "f10-*", "f15-*", "f20-*", "f21-*")
 """At least one of each of the five groups that BBOB has."""
 
-SLOW_TABLES = ("hpobench-vehicle", "hpolib-protein_structure", "nasbench201-cifar10")
-
 PAIRS = ("f08-*", "f19-*", "f29-*", "f37-*", "f50-*")
 """Some of the 55 pairs of BBOB functions, each of another combination of groups. The sampler was
 tuned on instance 9 of others, and of f50."""
@@ -70,14 +68,14 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "bbob": Plan(100, dimensions=(2, 5, 10), instances=(1, 2), slow=SLOW_FUNCTIONS),
         "bbob-noisy": Plan(50, dimensions=(2, 5), slow=()),
         "bbob-mixint": Plan(50, dimensions=(5, 10), slow=()),
-        "hpobench": Plan(100, seeds=3, slow=SLOW_TABLES),
-        "sklearn": Plan(100, seeds=3),
-        "outliers": Plan(50, dimensions=(2, 5), slow=()),
+        "hpobench": Plan(100, seeds=3),
+        "sklearn": Plan(100, seeds=5),
+        "outliers": Plan(50, dimensions=(2, 5), instances=(1, 2), slow=()),
         "conditional": Plan(50, seeds=10, slow=()),
-        "zdt": Plan(100, dimensions=(4,)),
-        "dtlz": Plan(100, dimensions=(4,)),
-        "bbob-biobj": Plan(100, dimensions=(2,), problems=PAIRS),
-        "bbob-constrained": Plan(50, dimensions=(2, 3), problems=CONSTRAINED),
+        "zdt": Plan(100, seeds=3, dimensions=(4,)),
+        "dtlz": Plan(100, seeds=3, dimensions=(4,)),
+        "bbob-biobj": Plan(100, seeds=3, dimensions=(2,), problems=PAIRS),
+        "bbob-constrained": Plan(50, seeds=3, dimensions=(2, 3), problems=CONSTRAINED),
     },
     Preset.paper: {
         "bbob": Plan(
