@@ -133,3 +133,11 @@ def test_the_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> N
     assert r"\(" not in prior
     reference = (tmp_path / "reference/index.html").read_text(encoding="utf-8")
     assert not re.search(r":(class|meth|func|data|obj|math):|\.\. \w+::|\\\(", reference)
+
+
+def test_as_many_aims_are_met_as_is_said() -> None:
+    measured = (ROOT / "benchmarks/results/samplers-verdict-cpu.md").read_text(encoding="utf-8")
+    marks = re.findall(r"\| (yes|no) \|$", measured, re.MULTILINE)
+    for page in ("README.md", "docs/benchmarks.md"):
+        said = re.findall(r"(\d+) of (\d+) aims\b[^.]* are met", TEXTS[ROOT / page])
+        assert said == [(str(marks.count("yes")), str(len(marks)))], page

@@ -42,6 +42,8 @@ class Plan:
 SLOW_FUNCTIONS = ("f01-*", "f03-*", "f06-*", "f08-*", "f10-*", "f15-*", "f20-*", "f21-*")
 """At least one of each of the five groups that BBOB has."""
 
+SLOW_TABLES = ("hpobench-vehicle", "hpolib-protein_structure", "nasbench201-cifar10")
+
 PAIRS = ("f08-*", "f19-*", "f29-*", "f37-*", "f50-*")
 """Some of the 55 pairs of BBOB functions, each of another combination of groups. The sampler was
 tuned on instance 9 of others, and of f50."""
@@ -68,7 +70,7 @@ PLANS: dict[Preset, dict[str, Plan]] = {
         "bbob": Plan(100, dimensions=(2, 5, 10), instances=(1, 2), slow=SLOW_FUNCTIONS),
         "bbob-noisy": Plan(50, dimensions=(2, 5), slow=()),
         "bbob-mixint": Plan(50, dimensions=(5, 10), slow=()),
-        "hpobench": Plan(100, seeds=3),
+        "hpobench": Plan(100, seeds=3, slow=SLOW_TABLES),
         "sklearn": Plan(100, seeds=5),
         "outliers": Plan(50, dimensions=(2, 5), instances=(1, 2), slow=()),
         "conditional": Plan(50, seeds=10, slow=()),
