@@ -246,7 +246,8 @@ def test_source_trials_are_encoded_once_for_a_space(monkeypatch: pytest.MonkeyPa
         return Bowl()(trial) if trial.number < 5 else trial.suggest_float("x", 0, 1)
 
     run(objective, 10, trials_of(Bowl()))
-    assert spaces == [["x", "y"]] * 2  # again when y need not be there any more
+    # Again when y need not be there any more, and when it is given up.
+    assert spaces == [["x", "y"], ["x", "y"], ["x"]]
 
 
 def test_what_is_kept_of_source_trials_changes_nothing() -> None:
