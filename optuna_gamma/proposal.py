@@ -37,6 +37,7 @@ from optuna_gamma.history import Column
 from optuna_gamma.history import Observations
 from optuna_gamma.space import Space
 from optuna_gamma.surrogate import Fitted
+from optuna_gamma.surrogate import Role
 from optuna_gamma.surrogate import surrogate
 
 
@@ -175,15 +176,19 @@ class Models:
         noise = _DETERMINISTIC_NOISE if proposer.deterministic_objective else None
         prior, fits = proposer.prior, {}
         objectives, slacks = [], {}
-        for j in range(seen.values.shape[1]):
+        m = seen.values.shape[1]
+        role: Role = "objective" if m == 1 else "one of several"
+        for j in range(m):
             name, column = str(j) if j else "", seen.objective(j)
-            process, fits[name] = surrogate(cube, column, source, last.get(name), prior, noise)
+            process, fits[name] = surrogate(
+                cube, column, source, last.get(name), prior, noise, role
+            )
             objectives.append(process)
         for key in seen.constraints:
             name, column = f"constraint:{key}", seen.constraint(key)
             if len(column.values):
                 slacks[key], fits[name] = surrogate(
-                    cube, column, None, last.get(name), prior, noise, is_constraint=True
+                    cube, column, None, last.get(name), prior, noise, "constraint"
                 )
         return Models(objectives, slacks, fits)
 

@@ -24,9 +24,7 @@ from optuna.trial import TrialState
 from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
-from optuna_gamma.bo.startup import startup_point
 from optuna_gamma.conditional import merge
-from optuna_gamma.conditional import restricted_cube
 from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
@@ -42,6 +40,9 @@ from optuna_gamma.source import SourceTrials
 from optuna_gamma.space import Space
 from optuna_gamma.space import without_single
 from optuna_gamma.streams import Streams
+from optuna_gamma.unmodelled import draw
+from optuna_gamma.unmodelled import middle
+from optuna_gamma.unmodelled import startup_point
 from optuna_gamma.view import look
 from optuna_gamma.view import View
 
@@ -51,9 +52,6 @@ _user_logger = optuna.logging.get_logger(f"optuna.{__name__}")
 
 EXHAUSTED_KEY = "gamma:exhausted"
 """Study system attribute: whether it was said that all points of its space are taken."""
-
-_DRAWS = 64
-"""How often a parameter of a finite space is drawn at most, until it completes no known trial."""
 
 
 class GammaBOSampler(BaseSampler):
@@ -239,13 +237,13 @@ class GammaBOSampler(BaseSampler):
 
         def propose(seen: Observations) -> Array:
             if is_second:
-                middle = self._middle(study, trial, space, allowed)
-                if space.cube.none_of(self._proposer.taken(seen))(middle).all():
-                    x: Array = middle[0]
+                x = middle(study, trial, space, allowed, self._streams)
+                if space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
                     return x
             modelled = self._point(study, trial, space, seen, source, allowed)
             if modelled is None:
-                return self._startup_point(study, trial, space, seen, allowed)
+                taken = self._proposer.taken(seen)
+                return startup_point(study, trial, space, taken, allowed, self._streams)
             return modelled
 
         x, seen = settle(
@@ -306,8 +304,12 @@ class GammaBOSampler(BaseSampler):
             )
         if self._is_first_without_source(trial, space):
             one = Space({param_name: param_distribution})
-            return one.decode(self._middle(study, trial, one, {})[0])[param_name]
-        return self._draw(study, trial, param_name, param_distribution, space.cube.size)
+            return one.decode(middle(study, trial, one, {}, self._streams))[param_name]
+        may_repeat = self._proposer.deterministic_objective is False
+        may_repeat = may_repeat or math.isinf(space.cube.size)
+        return draw(
+            study, trial, param_name, param_distribution, self._streams, may_repeat=may_repeat
+        )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Tell the independent sampler."""
@@ -418,7 +420,7 @@ class GammaBOSampler(BaseSampler):
         seen = kept.observe(study, trials, space, trial.number)
         x = self._point(study, trial, space, seen, source, allowed, name)
         if x is None:
-            return {name: self._draw(study, trial, name, distribution, math.inf)}
+            return {name: draw(study, trial, name, distribution, self._streams, may_repeat=True)}
         params = space.decode(x)
         if isinstance(distribution, FloatDistribution):
             # Of a range that was merged, values may differ in their last digit.
@@ -436,68 +438,11 @@ class GammaBOSampler(BaseSampler):
                 "on `GammaBOSampler` proposes the most promising of them again."
             )
 
-    def _middle(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: Space,
-        allowed: Mapping[str, Sequence[Any]],
-    ) -> Array:
-        """Return the middle of a space, with random categories, (1, d)."""
-        cube = restricted_cube(space, allowed)
-        drawn = [[self._streams(study, trial.number, n).random() for n in space.distributions]]
-        return np.where(
-            cube.is_categorical,
-            cube.from_unit(np.array(drawn)),
-            cube.snap(np.full((1, cube.dim), 0.5)),
-        )
-
-    def _draw(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        name: str,
-        distribution: BaseDistribution,
-        size: float,
-    ) -> Any:
-        """Draw one parameter uniformly; in a space of finite size one that completes no known."""
-        space = Space({name: distribution})
-        rng = self._streams(study, trial.number, name)
-        value = space.decode(space.cube.from_unit(rng.random((1, 1)))[0])[name]
-        if self._proposer.deterministic_objective is False or math.isinf(size):
-            return value
-        names = {*trial.params, name}
-        known = [
-            t.params
-            for t in study._get_trials(deepcopy=False, use_cache=False)
-            if t.number != trial.number and t.params.keys() == names
-        ]
-        for x in space.cube.from_unit(rng.random((_DRAWS, 1))):
-            if {**trial.params, name: value} not in known:
-                break
-            value = space.decode(x)[name]
-        return value
-
     def _is_first_without_source(self, trial: FrozenTrial, space: Space) -> bool:
         """Tell whether a trial is the first that source trials in a space suggest nothing for."""
         if trial.number > 1:
             return False
         return trial.number == int(self._source.has_completed_in(space))
-
-    def _startup_point(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: Space,
-        seen: Observations,
-        allowed: Mapping[str, Sequence[Any]],
-    ) -> Array:
-        # Optuna reseeds the samplers of its threads before each trial: it is one sequence for all.
-        sequence = self._streams.first(study, "startup")
-        rng = self._streams(study, trial.number, "startup")
-        taken = self._proposer.taken(seen)
-        cube = restricted_cube(space, allowed)
-        return startup_point(cube, trial.number, taken, sequence, rng)
 
 
 def _fixed_params(study: Study) -> Mapping[str, Any]:

@@ -13,14 +13,15 @@ import json
 import logging
 import math
 from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optuna_gamma.bo.cube import Cube
-from optuna_gamma.bo.fit import constraint_model
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
+from optuna_gamma.bo.fit import smoother
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.leave_one_out import log_density
@@ -42,6 +43,13 @@ from optuna_gamma.history import Column
 
 
 _logger = logging.getLogger(__name__)
+
+Role = Literal["objective", "one of several", "constraint"]
+"""What a column is: the only objective, one of several, or a constraint."""
+
+_SMOOTHER: Mapping[Role, float] = {"objective": 1.0, "one of several": 2.0, "constraint": 5.0}
+"""How many times as long length-scales are expected to be. What counts of several objectives is
+their model all along the front, not near one point; constraints are often linear."""
 
 _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
@@ -113,7 +121,7 @@ def surrogate(
     last: Fitted | None,
     prior: GammaPrior,
     noise: float | None,
-    is_constraint: bool = False,
+    role: Role = "objective",
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
@@ -127,8 +135,8 @@ def surrogate(
         last: What the last fit found; of another space it is not used.
         prior: Prior of the precision.
         noise: Fixed noise ratio, or :obj:`None` to fit it.
-        is_constraint: Whether it is a constraint, whose slack is modelled then: which values are
-            far from the others says nothing of the trial.
+        role: What the column is. Of a constraint the slack is modelled: which values are far from
+            the others says nothing of the trial.
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found. Where
@@ -137,7 +145,7 @@ def surrogate(
     Raises:
         numpy.linalg.LinAlgError: If none can be fitted.
     """
-    n = len(seen.values)
+    n, is_constraint = len(seen.values), role == "constraint"
     if last is not None and (not last.is_of(cube, n) or (last.has_source and source is None)):
         last = None
     kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
@@ -159,8 +167,7 @@ def surrogate(
             return Target(process) if last.has_source else process, last
         except np.linalg.LinAlgError as error:
             _logger.debug("The last fit is of no use, it is fitted again: %s", error)
-    build = constraint_model if is_constraint else default_model
-    model = build(cube, prior, noise)
+    model = smoother(default_model(cube, prior, noise), _SMOOTHER[role])
 
     def fit_with(source: Column | None) -> tuple[Process, BoolArray, Fitted]:
         data, has_source = _Data.of(cube, seen[kept], source, is_constraint), source is not None

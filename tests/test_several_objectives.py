@@ -22,6 +22,11 @@ from scipy.integrate import trapezoid
 
 from optuna_gamma import GammaBOSampler
 from optuna_gamma.bo.acquisition import Acquisition
+from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.history import Column
+from optuna_gamma.surrogate import Role
+from optuna_gamma.surrogate import surrogate
 
 
 @pytest.fixture(autouse=True)
@@ -208,3 +213,16 @@ def test_what_cannot_be_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="source_trials"):
         study.ask(SPACE)
+
+
+def test_one_of_several_is_expected_to_be_smoother_than_one_alone() -> None:
+    cube = Cube((None, None), np.zeros(2, dtype=np.bool_))
+    points = np.array([[0.2, 0.3], [0.8, 0.4], [0.5, 0.9]])
+    seen = Column(points, np.array([0.0, 1.0, 0.3]), np.arange(3), np.full(3, True), np.zeros(3))
+
+    def length_scales(role: Role) -> Sequence[float]:
+        _, fitted = surrogate(cube, seen, None, None, GammaPrior(), None, role)
+        scales: list[float] = np.exp(fitted.theta[:2]).tolist()
+        return scales
+
+    assert max(length_scales("objective")) < min(length_scales("one of several"))

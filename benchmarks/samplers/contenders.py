@@ -59,7 +59,7 @@ def own_version() -> str:
     sources = sorted((package / "bo").glob("*.py"))
     names = (
         *("sampler", "streams", "proposal", "fits", "surrogate", "source", "rivals", "history"),
-        *("pending", "conditional", "learning_curves", "space"),
+        *("pending", "conditional", "learning_curves", "space", "unmodelled"),
     )
     sources += [package / f"{name}.py" for name in names]
     return version_of_sources(sources, digits=10)

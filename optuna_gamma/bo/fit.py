@@ -34,9 +34,6 @@ _logger = logging.getLogger(__name__)
 MAX_FITTED = 300
 """Hyper-parameters are fitted to so many observations at most: more would tell them little."""
 
-SMOOTHER = 5.0
-"""How many times as long the length-scales of constraints are expected to be."""
-
 LOG_LENGTH_SCALE_BOUNDS = (math.log(5e-3), math.log(1e3))
 LOG_AMPLITUDE_BOUNDS = (math.log(1e-4), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-7), math.log(1e1))
@@ -124,18 +121,11 @@ def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> 
     )
 
 
-def constraint_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
-    """Build the model of a constraint's slack: smoother than objectives are, often linear.
-
-    Args:
-        cube: The space.
-        prior: Prior of the precision.
-        noise: Fixed noise ratio, or :obj:`None` to fit it.
-    """
-    model = default_model(cube, prior, noise)
-    assert model.length_scale is not None
-    longer = model.length_scale.mu + math.log(SMOOTHER)
-    return replace(model, length_scale=LogNormal(longer, model.length_scale.sigma))
+def smoother(model: Model, factor: float) -> Model:
+    """Return a model that expects length-scales so many times as long."""
+    prior = model.length_scale
+    assert prior is not None
+    return replace(model, length_scale=LogNormal(prior.mu + math.log(factor), prior.sigma))
 
 
 def fit(

@@ -60,7 +60,7 @@ def improbability(process: Process) -> Array:
     return tails
 
 
-def is_promising(process: Process, model: Model) -> BoolArray:
+def is_promising(process: Process, usual: Process) -> BoolArray:
     """Tell which values are better than the others predict, where these tell little.
 
     A search looks for such values, and returns to them: then their neighbours tell. How far
@@ -69,20 +69,26 @@ def is_promising(process: Process, model: Model) -> BoolArray:
 
     Args:
         process: A process with unknown precision and without pending points.
-        model: Its priors.
+        usual: One that knows the same, its hyper-parameters at the medians of their priors.
 
     Returns:
         (n,).
-
-    Raises:
-        numpy.linalg.LinAlgError: If it cannot be asked.
     """
-    theta = model.medians(process.X.shape[1])
-    usual = model.condition(process.X, process.y, process.is_categorical, theta, process.extra)
-    unknown = 1.0 / precisions(usual) - process.extra - math.exp(theta[-1])
-    threshold = UNKNOWN * (1.0 + model.task_offset)
+    unknown = 1.0 / precisions(usual) - usual.extra - math.exp(usual.theta[-1])
+    threshold = UNKNOWN * (1.0 + usual.task_offset)
     promising: BoolArray = (process.alpha > 0.0) & (unknown > threshold)
     return promising
+
+
+def _as_usual(process: Process, model: Model, chosen: BoolArray | slice = slice(None)) -> Process:
+    """Condition on what a process knows, or a choice of it, with the usual hyper-parameters."""
+    return model.condition(
+        process.X[chosen],
+        process.y[chosen],
+        process.is_categorical,
+        model.medians(process.X.shape[1]),
+        process.extra[chosen],
+    )
 
 
 def masked(process: Process, model: Model, is_suspect: BoolArray, most: int) -> BoolArray:
@@ -106,13 +112,11 @@ def masked(process: Process, model: Model, is_suspect: BoolArray, most: int) -> 
     Reference:
         Masking: D. M. Hawkins, "Identification of Outliers", 1980.
     """
-    theta = model.medians(process.X.shape[1])
     left = np.ones(len(process.y), dtype=np.bool_)
     for _ in range(most):
-        X, y, extra = process.X[left], process.y[left], process.extra[left]
-        usual = model.condition(X, y, process.is_categorical, theta, extra)
+        usual = _as_usual(process, model, left)
         improbable = np.where(is_suspect[left], improbability(usual), np.inf)
-        improbable[is_promising(usual, model)] = np.inf
+        improbable[is_promising(usual, usual)] = np.inf
         worst = int(np.argmin(improbable))
         if improbable[worst] > LEVEL_TOGETHER:
             break
@@ -160,12 +164,12 @@ def fit_trusted(
         y = standardized(chosen)
         return fit(X[chosen], y, is_categorical, model, start=start, extra=extra[chosen])
 
-    def is_contradicted(i: int, others: BoolArray, theta: Array) -> bool:
+    def is_contradicted(i: int, others: BoolArray, theta: Array, level: float) -> bool:
         chosen = others | (np.arange(n) == i)
         doubtful = model.condition(
             X[chosen], standardized(chosen), is_categorical, theta, extra[chosen]
         )
-        return bool(improbability(doubtful)[chosen[:i].sum()] <= LEVEL_TOGETHER)
+        return bool(improbability(doubtful)[chosen[:i].sum()] <= level)
 
     process = fit_to(trusted, start)
     most = int(MOST * n) if len(np.unique(process.y)) > FEWEST else 0
@@ -175,20 +179,18 @@ def fit_trusted(
         if improbable.min() > LEVEL:
             break
         try:
-            improbable[is_promising(process, model)] = np.inf
+            usual = _as_usual(process, model)
+            improbable[is_promising(process, usual)] = np.inf
             worst = int(np.argmin(improbable))
             if improbable[worst] > LEVEL:
                 break
             without = trusted.copy()
             without[known[worst]] = False
             candidate = fit_to(without, process.theta)
-            doubtful = model.condition(
-                process.X, process.y, is_categorical, candidate.theta, process.extra
-            )
+            if not is_contradicted(int(known[worst]), without, candidate.theta, LEVEL):
+                break
         except np.linalg.LinAlgError as error:
             _logger.debug("A value that may be an outlier is kept: %s", error)
-            break
-        if improbability(doubtful)[worst] > LEVEL:
             break
         trusted, process = without, candidate
     try:
@@ -200,7 +202,9 @@ def fit_trusted(
             without = trusted.copy()
             without[group] = False
             candidate = fit_to(without, process.theta)
-            wrong = [i for i in group if is_contradicted(i, without, candidate.theta)]
+            wrong = [
+                i for i in group if is_contradicted(i, without, candidate.theta, LEVEL_TOGETHER)
+            ]
             if wrong == group:
                 return candidate, without
             group = wrong
