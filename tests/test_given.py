@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 import math
+from statistics import median
 import warnings
 
 import numpy as np
@@ -81,14 +82,17 @@ def fronts(trial: optuna.Trial) -> tuple[float, float]:
 def test_what_is_out_of_reach_is_not_to_be_improved_on(
     objective: Callable[[optuna.Trial], float | tuple[float, float]],
 ) -> None:
-    study = optuna.create_study(
-        directions=["minimize"] * (2 if objective is fronts else 1),
-        sampler=GammaBOSampler(seed=0),
-    )
-    study.optimize(objective, n_trials=15)
-    study.sampler = fixed("b")
-    study.optimize(objective, n_trials=6)
-    assert min(abs(trial.params["x"] + 2.75) for trial in study.trials[15:]) < 0.3
+    nearest = []
+    for seed in range(5):
+        study = optuna.create_study(
+            directions=["minimize"] * (2 if objective is fronts else 1),
+            sampler=GammaBOSampler(seed=seed),
+        )
+        study.optimize(objective, n_trials=15)
+        study.sampler = fixed("b")
+        study.optimize(objective, n_trials=6)
+        nearest.append(min(abs(trial.params["x"] + 2.75) for trial in study.trials[15:]))
+    assert median(nearest) < 0.3
 
 
 def test_what_is_fixed_from_the_beginning() -> None:
