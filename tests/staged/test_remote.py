@@ -198,6 +198,7 @@ def proxy(database: str) -> Iterator[str]:
 
 def test_workers_behind_a_proxy(run: Run, proxy: str, tmp_path: Path) -> None:
     one = WorkerOptions(str(tmp_path), storage=proxy, keep="last")
-    killed = replace(one, kill=("attribute", 3))
-    assert run(one, one, killed) == [0, 0, -signal.SIGKILL]
+    # Slower than the one that is killed, or they might leave no third trial to it.
+    slow, killed = replace(one, pause=0.3), replace(one, kill=("attribute", 3))
+    assert run(slow, slow, killed) == [0, 0, -signal.SIGKILL]
     assert violations(one, 1) == []
