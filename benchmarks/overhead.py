@@ -34,7 +34,7 @@ from optuna_gamma import GammaBOSampler
 
 SIZES = {
     Preset.smoke: ((2, 10), (10, 30, 100), (0,), 2),
-    Preset.cpu: ((2, 10, 30), (10, 30, 100, 400, 1000, 2000), (0, 8), 3),
+    Preset.cpu: ((2, 10, 30), (10, 30, 100, 400, 1000, 2000), (0, 8), 9),
     Preset.paper: ((2, 10, 30), (10, 30, 100, 200, 400, 1000, 2000), (0, 8), 9),
 }
 """Dimensions, numbers of completed trials, numbers of running ones, and repeats."""

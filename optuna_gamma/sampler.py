@@ -25,6 +25,7 @@ from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.conditional import merge
+from optuna_gamma.conditional import restricted_cube
 from optuna_gamma.conditional import values
 from optuna_gamma.fits import read_fits
 from optuna_gamma.fits import SUGGESTED_KEY
@@ -230,6 +231,7 @@ class GammaBOSampler(BaseSampler):
             **trial.params,
         }
         allowed = {name: [value] for name, value in given.items() if name in space.distributions}
+        cube = restricted_cube(space, allowed)
 
         def look() -> Observations:
             trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -237,13 +239,13 @@ class GammaBOSampler(BaseSampler):
 
         def propose(seen: Observations) -> Array:
             if is_second:
-                x = middle(study, trial, space, allowed, self._streams)
+                x = middle(study, trial, cube, space.distributions, self._streams)
                 if space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
                     return x
             modelled = self._point(study, trial, space, seen, source, allowed)
             if modelled is None:
                 taken = self._proposer.taken(seen)
-                return startup_point(study, trial, space, taken, allowed, self._streams)
+                return startup_point(study, trial, cube, taken, self._streams)
             return modelled
 
         x, seen = settle(
@@ -304,9 +306,10 @@ class GammaBOSampler(BaseSampler):
             )
         if self._is_first_without_source(trial, space):
             one = Space({param_name: param_distribution})
-            return one.decode(middle(study, trial, one, {}, self._streams))[param_name]
-        may_repeat = self._proposer.deterministic_objective is False
-        may_repeat = may_repeat or math.isinf(space.cube.size)
+            x = middle(study, trial, one.cube, [param_name], self._streams)
+            return one.decode(x)[param_name]
+        is_allowed = self._proposer.deterministic_objective is False
+        may_repeat = is_allowed or math.isinf(space.cube.size)
         return draw(
             study, trial, param_name, param_distribution, self._streams, may_repeat=may_repeat
         )

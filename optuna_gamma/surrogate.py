@@ -275,13 +275,16 @@ class _Data:
         return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
 
     def standardized(self, chosen: BoolArray) -> Array:
-        """Return the standardised values of chosen observations, all source trials included.
+        """Return the standardised values of chosen observations.
 
-        Which values are spoilt is asked again: it depends on the others that are chosen.
+        The source's scale is that of all its trials, chosen or not. Which of the study's values
+        are spoilt is asked again: it depends on the others that are chosen.
         """
-        values = self.values[chosen[: len(self.values)]]
+        n = len(self.values)
+        values = self.values[chosen[:n]]
         if self.is_constraint:
             return slack(values)
         if len(self.source_values) == 0:
             return standardize(values)
-        return np.concatenate(standardize_beside(values, self.source_values))
+        y, y_source = standardize_beside(values, self.source_values)
+        return np.concatenate([y, y_source[chosen[n:]]])

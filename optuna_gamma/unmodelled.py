@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from optuna_gamma.bo import startup
+from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.kernel import Array
-from optuna_gamma.conditional import restricted_cube
 from optuna_gamma.space import Space
 from optuna_gamma.streams import Streams
 
@@ -23,23 +22,18 @@ _DRAWS = 64
 
 
 def middle(
-    study: Study,
-    trial: FrozenTrial,
-    space: Space,
-    allowed: Mapping[str, Sequence[Any]],
-    streams: Streams,
+    study: Study, trial: FrozenTrial, cube: Cube, names: Iterable[str], streams: Streams
 ) -> Array:
-    """Return the middle of a space, with random categories, (d,).
+    """Return the middle of a cube, with random categories, (d,).
 
     Args:
         study: The study.
         trial: The trial that is to have it.
-        space: The space.
-        allowed: Values that parameters may have, where these are not all of their range.
+        cube: What is left of the space.
+        names: Names of its parameters.
         streams: Sources of randomness.
     """
-    cube = restricted_cube(space, allowed)
-    drawn = [[streams(study, trial.number, name).random() for name in space.distributions]]
+    drawn = [[streams(study, trial.number, name).random() for name in names]]
     points = np.where(
         cube.is_categorical,
         cube.from_unit(np.array(drawn)),
@@ -50,27 +44,20 @@ def middle(
 
 
 def startup_point(
-    study: Study,
-    trial: FrozenTrial,
-    space: Space,
-    taken: Array,
-    allowed: Mapping[str, Sequence[Any]],
-    streams: Streams,
+    study: Study, trial: FrozenTrial, cube: Cube, taken: Array, streams: Streams
 ) -> Array:
     """Return a trial's point of the start-up design, (d,); see :func:`.startup.startup_point`.
 
     Args:
         study: The study.
         trial: The trial that is to have it.
-        space: The space.
-        taken: Points of a finite space that are passed over, (t, d).
-        allowed: Values that parameters may have, where these are not all of their range.
+        cube: What is left of the space.
+        taken: Points of a finite cube that are passed over, (t, d).
         streams: Sources of randomness.
     """
     # Optuna reseeds the samplers of its threads before each trial: it is one sequence for all.
     sequence = streams.first(study, "startup")
     rng = streams(study, trial.number, "startup")
-    cube = restricted_cube(space, allowed)
     return startup.startup_point(cube, trial.number, taken, sequence, rng)
 
 

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_gamma import GammaBOSampler
+from optuna_gamma.bo import outliers
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.transfer import Target
@@ -124,6 +125,20 @@ def test_what_was_left_out_can_come_back() -> None:
     process, fitted = surrogate(*arguments, alone, GammaPrior(), None)
     assert isinstance(process, Process)
     assert fitted is alone
+
+
+def test_many_values_beside_source_trials_are_judged_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outliers, "MAX_FITTED", 30)
+    source = SourceTrials(trials_of(Bowl(), 40))
+    space = source.space()
+    known = source.observe(space, StudyDirection.MINIMIZE)
+    assert known is not None
+    seen = known[np.arange(30)]
+    seen.values[11] -= 3.0
+    fitted = surrogate(space.cube, seen, known, None, GammaPrior(), None)[1]
+    assert fitted.distrusted.tolist() == [11]
 
 
 def test_the_second_trial_is_the_middle() -> None:

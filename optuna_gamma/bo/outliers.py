@@ -10,9 +10,11 @@ import logging
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from optuna_gamma.bo.fit import fit
+from optuna_gamma.bo.fit import MAX_FITTED
 from optuna_gamma.bo.fit import Model
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
@@ -136,11 +138,9 @@ def fit_trusted(
 ) -> tuple[Process, BoolArray]:
     """Fit a process to those values that do not contradict each other.
 
-    The most improbable value is left out if it is as improbable to a process that was fitted
-    without it, since one outlier bends the hyper-parameters until it seems normal. Where no single
-    one is, those that :func:`masked` finds are left out together if each is as improbable to a
-    process that was fitted without all of them. Good values far from all others are believed; see
-    :func:`is_promising`.
+    Many observations are dealt out to as few parts as have no more than
+    :data:`~optuna_gamma.bo.fit.MAX_FITTED` each. What is left out is decided in each part by
+    itself, since every value that is left out costs another fit.
 
     Args:
         X: Points, (n, d).
@@ -155,7 +155,44 @@ def fit_trusted(
         The process, and the observations that it knows, (n,).
 
     Raises:
-        numpy.linalg.LinAlgError: If no process can be fitted to all observations.
+        numpy.linalg.LinAlgError: If no process can be fitted to all observations, or to a part.
+    """
+    n = len(X)
+    n_parts = math.ceil(n / MAX_FITTED)
+    if n_parts == 1:
+        return _fit_trusted(X, standardized, is_categorical, model, start, extra, is_suspect)
+    trusted = np.ones(n, dtype=np.bool_)
+    for k in range(n_parts):
+        part = np.arange(k, n, n_parts)
+
+        def of_part(chosen: BoolArray, part: NDArray[np.intp] = part) -> Array:
+            of_all = np.zeros(n, dtype=np.bool_)
+            of_all[part[chosen]] = True
+            return standardized(of_all)
+
+        _, trusted[part] = _fit_trusted(
+            X[part], of_part, is_categorical, model, start, extra[part], is_suspect[part]
+        )
+    y = standardized(trusted)
+    return fit(X[trusted], y, is_categorical, model, start=start, extra=extra[trusted]), trusted
+
+
+def _fit_trusted(
+    X: Array,
+    standardized: Callable[[BoolArray], Array],
+    is_categorical: BoolArray,
+    model: Model,
+    start: Array | None,
+    extra: Array,
+    is_suspect: BoolArray,
+) -> tuple[Process, BoolArray]:
+    """Fit a process to those of a part that do not contradict each other.
+
+    The most improbable value is left out if it is as improbable to a process that was fitted
+    without it, since one outlier bends the hyper-parameters until it seems normal. Where no single
+    one is, those that :func:`masked` finds are left out together if each is as improbable to a
+    process that was fitted without all of them. Good values far from all others are believed; see
+    :func:`is_promising`. Arguments are as in :func:`fit_trusted`.
     """
     n = len(X)
     trusted = np.ones(n, dtype=np.bool_)

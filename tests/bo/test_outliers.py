@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from optuna_gamma.bo.outliers import fit_trusted
 from optuna_gamma.bo.outliers import improbability
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
+from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.transform import standardize
 
 
@@ -81,6 +83,24 @@ def test_wrong_values_that_explain_each_other_are_left_out_together(
     assert trust(X, values) == found
     monkeypatch.setattr(outliers, "masked", lambda process, *_: np.zeros(len(process.y), bool))
     assert set(trust(X, values)) < set(found)
+
+
+def test_many_values_are_judged_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outliers, "MAX_FITTED", 40)
+    sizes = []
+
+    def fit(X: Array, *args: Any, **kwargs: Any) -> Process:
+        sizes.append(len(X))
+        return whole_fit(X, *args, **kwargs)
+
+    whole_fit = outliers.fit
+    monkeypatch.setattr(outliers, "fit", fit)
+    X, values = data(100)
+    wrong = [7, 8, 30, 55, 99]
+    values[wrong] += [2.0, -2.0, -1.0, -1.0, -3.0]
+    assert trust(X, values) == wrong
+    assert sizes[-1] == 95
+    assert max(sizes[:-1]) == 34
 
 
 def test_rough_functions_are_believed() -> None:
