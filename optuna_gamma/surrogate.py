@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 import json
 import logging
 import math
@@ -21,18 +22,17 @@ from numpy.typing import NDArray
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.fit import default_model
 from optuna_gamma.bo.fit import informative
+from optuna_gamma.bo.fit import Model
 from optuna_gamma.bo.fit import smoother
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.leave_one_out import log_density
 from optuna_gamma.bo.outliers import fit_trusted
-from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.transfer import SOURCE
 from optuna_gamma.bo.transfer import TARGET
 from optuna_gamma.bo.transfer import Target
-from optuna_gamma.bo.transfer import TASK_OFFSET
 from optuna_gamma.bo.transfer import with_task
 from optuna_gamma.bo.transfer import with_tasks
 from optuna_gamma.bo.transform import slack
@@ -50,6 +50,10 @@ Role = Literal["objective", "one of several", "constraint"]
 _SMOOTHER: Mapping[Role, float] = {"objective": 1.0, "one of several": 2.0, "constraint": 5.0}
 """How many times as long length-scales are expected to be. What counts of several objectives is
 their model all along the front, not near one point; constraints are often linear."""
+
+_MAIN_EFFECTS: Mapping[Role, float] = {"objective": 0.0, "one of several": 0.3, "constraint": 0.0}
+"""Prior variance of main effects. What is good in most coordinates is so all along the front, in
+pieces of it, too, that are far from those that are known."""
 
 _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
@@ -148,26 +152,27 @@ def surrogate(
     n, is_constraint = len(seen.values), role == "constraint"
     if last is not None and (not last.is_of(cube, n) or (last.has_source and source is None)):
         last = None
+    model = replace(
+        smoother(default_model(cube, prior, noise), _SMOOTHER[role]),
+        main_effects=_MAIN_EFFECTS[role],
+    )
+
+    def model_with(has_source: bool) -> Model:
+        return with_tasks(model, cube.dim) if has_source else model
+
     kept = informative(-np.abs(seen.values) if is_constraint else seen.values, _MAX_TRIALS)
     if last is not None and not _is_due(n, last.n, source):
         known_source = source if last.has_source else None
         is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
         data = _Data.of(cube, seen[kept[is_trusted]], known_source, is_constraint)
+        y = data.standardized(np.ones(len(data.X), dtype=np.bool_))
         try:
-            process = condition(
-                data.X,
-                data.standardized(np.ones(len(data.X), dtype=np.bool_)),
-                data.is_categorical,
-                last.theta,
-                prior,
-                True,
-                data.extra,
-                TASK_OFFSET if last.has_source else 0.0,
+            process = model_with(last.has_source).condition(
+                data.X, y, data.is_categorical, last.theta, data.extra
             )
             return Target(process) if last.has_source else process, last
         except np.linalg.LinAlgError as error:
             _logger.debug("The last fit is of no use, it is fitted again: %s", error)
-    model = smoother(default_model(cube, prior, noise), _SMOOTHER[role])
 
     def fit_with(source: Column | None) -> tuple[Process, BoolArray, Fitted]:
         data, has_source = _Data.of(cube, seen[kept], source, is_constraint), source is not None
@@ -175,7 +180,7 @@ def surrogate(
             data.X,
             data.standardized,
             data.is_categorical,
-            with_tasks(model, cube.dim) if has_source else model,
+            model_with(has_source),
             start=last.theta if last and last.has_source == has_source else None,
             extra=data.extra,
             is_suspect=data.is_suspect,

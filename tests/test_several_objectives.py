@@ -78,6 +78,22 @@ def test_it_finds_the_front() -> None:
         assert ours < 0.3 * missed(random)
 
 
+def test_it_finds_a_front_in_pieces() -> None:
+    # ZDT3 (Zitzler, Deb and Thiele, 2000), and where its five pieces are.
+    pieces = [(0.0, 0.084), (0.182, 0.258), (0.409, 0.454), (0.618, 0.653), (0.823, 0.853)]
+
+    def in_pieces(trial: optuna.Trial) -> tuple[float, float]:
+        x, *others = [trial.suggest_float(f"x{j}", 0, 1) for j in range(4)]
+        g = 1 + 3 * sum(others)
+        return x, g * (1 - math.sqrt(x / g) - x / g * math.sin(10 * math.pi * x))
+
+    found = []
+    for seed in range(5):
+        front = run(in_pieces, 50, ["minimize"] * 2, seed).best_trials
+        found.append(sum(any(a <= trial.params["x0"] <= b for trial in front) for a, b in pieces))
+    assert np.median(found) >= 4
+
+
 def test_directions_are_mixed() -> None:
     def mirrored(trial: optuna.Trial) -> tuple[float, float]:
         first, second = two_bowls(trial)

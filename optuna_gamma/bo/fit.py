@@ -19,6 +19,7 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize
 
 from optuna_gamma.bo.cube import Cube
+from optuna_gamma.bo.effects import covariance
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import matern52
@@ -68,6 +69,8 @@ class Model:
         mean: ``"constant"``: unknown, integrated out; ``"zero"``: known.
         task_offset: Prior variance of what the mean of each task differs by, where the last
             coordinate tells tasks apart; 0: there are no tasks.
+        main_effects: Prior variance of the :mod:`~optuna_gamma.bo.effects` of all coordinates
+            together; 0: there are none.
         log_apart: Where one more search starts if there are tasks: ln length-scale of the task at
             which they have next to nothing in common.
     """
@@ -77,6 +80,7 @@ class Model:
     precision: GammaPrior | None
     mean: Literal["constant", "zero"] = "constant"
     task_offset: float = 0.0
+    main_effects: float = 0.0
     log_apart: float | None = None
 
     def medians(self, d: int) -> Array:
@@ -90,10 +94,8 @@ class Model:
         self, X: Array, y: Array, is_categorical: BoolArray, theta: Array, extra: Array
     ) -> Process:
         """Condition a process of this kind on observations; see :func:`.process.condition`."""
-        has_mean = self.mean == "constant"
-        return condition(
-            X, y, is_categorical, theta, self.precision, has_mean, extra, self.task_offset
-        )
+        has_mean, parts = self.mean == "constant", (self.task_offset, self.main_effects)
+        return condition(X, y, is_categorical, theta, self.precision, has_mean, extra, *parts)
 
 
 def default_model(cube: Cube, prior: GammaPrior, noise: float | None = None) -> Model:
@@ -254,6 +256,12 @@ class LogDensity:
         self._offset = model.task_offset
         if self._offset:
             self._offsets = np.where(self._D2[-1] == 0.0, self._offset, 0.0)
+        self._own: float | Array = self._offset
+        self._effects = model.main_effects
+        if self._effects:
+            between = covariance(X, X, is_categorical, self._effects)
+            self._between = between[first, second]
+            self._own = self._own + between.diagonal()
         self._rhs = np.stack([y, np.ones(self._n)], axis=1)
 
     @property
@@ -293,11 +301,13 @@ class LogDensity:
         correlation, derivative = matern52(inv_sq @ self._D2)
         gradient = np.zeros(d + 2)
         K = np.empty((n, n))
-        covariance = amplitude * correlation
+        pairs = amplitude * correlation
         if self._offset:
-            covariance += self._offsets
-        K.put(self._upper, covariance)
-        K.flat[:: n + 1] = amplitude + self._offset + noise + JITTER * amplitude + self._extra
+            pairs += self._offsets
+        if self._effects:
+            pairs += self._between
+        K.put(self._upper, pairs)
+        K.flat[:: n + 1] = amplitude + self._own + noise + JITTER * amplitude + self._extra
         # LAPACK stores by columns: to it the upper triangle is the lower one.
         factor, info = lapack.dpotrf(K.T, lower=1, clean=0, overwrite_a=1)
         if info != 0:

@@ -28,6 +28,7 @@ import math
 import numpy as np
 from scipy.linalg import lapack
 
+from optuna_gamma.bo import effects
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import fill
@@ -126,6 +127,8 @@ class Process:
         b_n: Rate of the precision's posterior; infinite if the precision is known.
         task_offset: Prior variance of what the mean of each task differs by, tasks being told
             apart by the last coordinate; 0 without tasks.
+        main_effects: Prior variance of the :mod:`~optuna_gamma.bo.effects` of all coordinates
+            together; 0 without.
     """
 
     X: Array
@@ -141,6 +144,7 @@ class Process:
     a_n: float
     b_n: float
     task_offset: float = 0.0
+    main_effects: float = 0.0
 
     @property
     def df(self) -> float:
@@ -159,6 +163,14 @@ class Process:
         With noise the largest observation is a lucky one; the largest location is not.
         """
         return float(self.location.max())
+
+    def prior_variance(self, x: Array) -> float | Array:
+        """Return the variance at points (m, d) before any value is known, in units of 1 / τ."""
+        amplitude = math.exp(self.theta[-2])
+        if not self.main_effects:
+            return amplitude + self.task_offset
+        own = effects.variance(x, self.is_categorical, self.main_effects)
+        return amplitude + self.task_offset + own
 
     def posterior(self, x: Array) -> Posterior:
         """Compute the marginal posterior at points.
@@ -191,8 +203,14 @@ class Process:
             gradient: Array = 2.0 * w * (points * c.sum(axis=1)[:, None] - c @ X)
             return gradient
 
-        d_location = pull_back(self.alpha)
-        d_scale = pull_back(leverage) * (self.variance / posterior.scale)[:, None]
+        d_location, half_dc = pull_back(self.alpha), pull_back(leverage)
+        if weight := self.main_effects:
+            known = self.X, self.is_categorical, weight
+            d_location += effects.pull_back(x, *known, self.alpha)
+            half_dc += effects.pull_back(x, *known, leverage)
+            phi, slopes = effects.features(x, self.is_categorical, weight)
+            half_dc += (phi * slopes).sum(axis=1)
+        d_scale = half_dc * (self.variance / posterior.scale)[:, None]
         return posterior, d_location, d_scale
 
     def pend(self, x: Array) -> Process:
@@ -213,7 +231,9 @@ class Process:
         """
         X = np.concatenate([self.X, x])
         extra = np.concatenate([self.extra, np.zeros(len(x))])
-        L_inv, _ = _inverse_cholesky(X, self.is_categorical, self.theta, extra, self.task_offset)
+        L_inv, _ = _inverse_cholesky(
+            X, self.is_categorical, self.theta, extra, self.task_offset, self.main_effects
+        )
         return replace(
             self,
             X=X,
@@ -233,9 +253,11 @@ class Process:
         derivative *= amplitude
         if self.task_offset:
             r += np.where(x[:, -1:] == self.X[:, -1], self.task_offset, 0.0)
+        if self.main_effects:
+            r += effects.covariance(x, self.X, self.is_categorical, self.main_effects)
         half = r @ self.L_inv.T
         location = self.beta + r @ self.alpha
-        c = amplitude + self.task_offset - np.einsum("ij,ij->i", half, half)
+        c = self.prior_variance(x) - np.einsum("ij,ij->i", half, half)
         leverage = -(half @ self.L_inv)
         if self.h.any():
             information = self.h.sum()
@@ -255,6 +277,7 @@ def condition(
     mean_is_unknown: bool,
     extra: Array | None = None,
     task_offset: float = 0.0,
+    main_effects: float = 0.0,
 ) -> Process:
     """Condition a process with given hyper-parameters on observations.
 
@@ -267,13 +290,14 @@ def condition(
         mean_is_unknown: Whether the mean is estimated; else it is zero.
         extra: Noise of single observations beyond that of all, (n,); none by default.
         task_offset: Prior variance of what the mean of each task differs by; 0 without tasks.
+        main_effects: Prior variance of the main effects together; 0 without.
 
     Raises:
         numpy.linalg.LinAlgError: If K has no Cholesky factor, or a value is not finite.
     """
     extra = np.zeros(len(y)) if extra is None else extra
     p = 1 if mean_is_unknown else 0
-    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra, task_offset)
+    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra, task_offset, main_effects)
     h = L_inv.T @ L_inv.sum(axis=1) * p
     beta = float(h @ y / h.sum()) if p else 0.0
     residual = L_inv @ (y - beta)
@@ -294,11 +318,17 @@ def condition(
         a_n=precision.shape + 0.5 * (len(y) - p) if precision else math.inf,
         b_n=precision.b0 + 0.5 * float(residual @ residual) if precision else math.inf,
         task_offset=task_offset,
+        main_effects=main_effects,
     )
 
 
 def _inverse_cholesky(
-    X: Array, is_categorical: BoolArray, theta: Array, extra: Array, task_offset: float
+    X: Array,
+    is_categorical: BoolArray,
+    theta: Array,
+    extra: Array,
+    task_offset: float,
+    main_effects: float,
 ) -> tuple[Array, Array]:
     """Invert the lower Cholesky factor of K, whose diagonal is raised until there is one.
 
@@ -312,11 +342,16 @@ def _inverse_cholesky(
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
     if task_offset:
         K += np.where(X[:, -1:] == X[:, -1], task_offset, 0.0)
+    own: float | Array = amplitude + task_offset
+    if main_effects:
+        between = effects.covariance(X, X, is_categorical, main_effects)
+        K += between
+        own = own + between.diagonal()
     for jitter in JITTERS:
         if jitter > JITTERS[0]:
             _logger.debug("K has no Cholesky factor: the jitter is raised to %.0e.", jitter)
         diagonal: Array = noise + jitter * amplitude + extra
-        K.flat[:: len(X) + 1] = amplitude + task_offset + diagonal
+        K.flat[:: len(X) + 1] = own + diagonal
         factor, info = lapack.dpotrf(K, lower=1, clean=1)
         if info == 0:
             return lapack.dtrtri(factor, lower=1)[0], diagonal

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 from typing import Literal
 
@@ -43,8 +44,14 @@ def data(
     return X, (y - y.mean()) / y.std(), is_categorical
 
 
-def flat_model(precision: GammaPrior | None, mean: Literal["constant", "zero"]) -> Model:
-    return Model(length_scale=None, noise=LogNormal(-3, 1e6), precision=precision, mean=mean)
+def flat_model(
+    precision: GammaPrior | None, mean: Literal["constant", "zero"], main_effects: float = 0.0
+) -> Model:
+    return Model(None, LogNormal(-3, 1e6), precision, mean, main_effects=main_effects)
+
+
+def model_with(main_effects: float) -> Model:
+    return replace(default_model(unit_cube(3), GammaPrior()), main_effects=main_effects)
 
 
 def theta_of(model: Model, d: int) -> np.ndarray:
@@ -52,24 +59,35 @@ def theta_of(model: Model, d: int) -> np.ndarray:
     return np.array([math.log(0.3 + 0.2 * j) for j in range(d)] + [amplitude, math.log(0.05)])
 
 
-def covariance(X: np.ndarray, is_categorical: np.ndarray, theta: np.ndarray) -> np.ndarray:
+def covariance(
+    X: np.ndarray, is_categorical: np.ndarray, theta: np.ndarray, main_effects: float = 0.0
+) -> np.ndarray:
     r2 = squared_distances(X, X, np.exp(-2 * theta[:-2]), is_categorical)
-    return np.exp(theta[-2]) * matern52(r2)[0]
+    K = np.exp(theta[-2]) * matern52(r2)[0]
+    for j, nominal in enumerate(is_categorical):
+        if nominal:
+            same = X[:, None, j] == X[:, j]
+        else:
+            legendre = [np.polynomial.Legendre.basis(k, [0, 1])(X[:, j]) for k in (1, 2)]
+            same = sum((2 * k + 1) / 2 * np.outer(p, p) for k, p in enumerate(legendre, 1))
+        K += main_effects / len(is_categorical) * same
+    return K
 
 
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("mean", MEANS)
 def test_marginal_likelihood_agrees_with_its_integral(
-    precision: GammaPrior | None, mean: Literal["constant", "zero"]
+    precision: GammaPrior | None, mean: Literal["constant", "zero"], main_effects: float
 ) -> None:
     # The naive twin: a multivariate Student-t (or normal) of the contrasts, which do not feel a
     # mean under a flat prior. Removing the mean leaves an orthonormal basis of the rest.
     X, y, is_categorical = data()
     n = len(y)
-    model = flat_model(precision, mean)
+    model = flat_model(precision, mean, main_effects)
     theta = theta_of(model, 3)
     noise = math.exp(theta[-1]) + JITTER * math.exp(theta[-2])
-    K = covariance(X, is_categorical, theta) + noise * np.eye(n)
+    K = covariance(X, is_categorical, theta, main_effects) + noise * np.eye(n)
     B = np.eye(n)
     if mean == "constant":
         B = np.linalg.svd(np.ones((1, n)))[2][1:]
@@ -86,6 +104,7 @@ def test_marginal_likelihood_agrees_with_its_integral(
     assert value == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("mean", MEANS)
 @pytest.mark.parametrize("length_scale", [None, LogNormal(-0.5, 1.0)])
@@ -95,9 +114,10 @@ def test_gradient_of_the_density(
     mean: Literal["constant", "zero"],
     length_scale: LogNormal | None,
     missing: float,
+    main_effects: float,
 ) -> None:
     X, y, is_categorical = data(missing=missing)
-    model = Model(length_scale, LogNormal(-3, 1), precision, mean)
+    model = Model(length_scale, LogNormal(-3, 1), precision, mean, main_effects=main_effects)
     density = LogDensity(X, y, is_categorical, model)
     theta = theta_of(model, 3)
     _, gradient = density(theta)
@@ -109,17 +129,19 @@ def test_gradient_of_the_density(
         assert gradient[j] == pytest.approx(numeric, rel=1e-6, abs=1e-7)
 
 
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("mean", MEANS)
 def test_posterior_agrees_with_the_textbook(
-    precision: GammaPrior | None, mean: Literal["constant", "zero"]
+    precision: GammaPrior | None, mean: Literal["constant", "zero"], main_effects: float
 ) -> None:
     X, y, is_categorical = data()
     n = len(y)
     theta = theta_of(flat_model(precision, mean), 3)
-    process = condition(X, y, is_categorical, theta, precision, mean == "constant")
+    model = flat_model(precision, mean, main_effects)
+    process = model.condition(X, y, is_categorical, theta, np.zeros(n))
     x = data(n=6, seed=1)[0]
-    both = covariance(np.concatenate([X, x]), is_categorical, process.theta)
+    both = covariance(np.concatenate([X, x]), is_categorical, process.theta, main_effects)
     noise = math.exp(process.theta[-1]) + JITTER * math.exp(process.theta[-2])
     K_inv = np.linalg.inv(both[:n, :n] + noise * np.eye(n))
     r = both[n:, :n]
@@ -142,10 +164,11 @@ def test_posterior_agrees_with_the_textbook(
     np.testing.assert_allclose(posterior.scale, np.sqrt(variance * c), rtol=1e-7)
 
 
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
 @pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_gradients_of_the_posterior(missing: float) -> None:
+def test_gradients_of_the_posterior(missing: float, main_effects: float) -> None:
     X, y, is_categorical = data(missing=missing)
-    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
+    process = fit(X, y, is_categorical, model_with(main_effects))
     x = data(n=20, seed=1, missing=missing)[0]
     posterior, d_location, d_scale = process.posterior_with_gradient(x)
     np.testing.assert_array_equal(posterior.scale, process.posterior(x).scale)
@@ -158,9 +181,10 @@ def test_gradients_of_the_posterior(missing: float) -> None:
         np.testing.assert_allclose(d_scale[:, j], slope, rtol=1e-5, atol=1e-7)
 
 
-def test_pending_points_act_like_observations_of_the_location() -> None:
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
+def test_pending_points_act_like_observations_of_the_location(main_effects: float) -> None:
     X, y, is_categorical = data()
-    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
+    process = fit(X, y, is_categorical, model_with(main_effects))
     pending = data(n=2, seed=2)[0]
     pended = process.pend(pending)
     x = data(n=8, seed=3)[0]
@@ -168,7 +192,8 @@ def test_pending_points_act_like_observations_of_the_location() -> None:
     # The naive twin: condition on the location as if it had been observed.
     believed = np.concatenate([y, process.posterior(pending).location])
     points = np.concatenate([X, pending])
-    twin = condition(points, believed, is_categorical, process.theta, GammaPrior(), True)
+    model = model_with(main_effects)
+    twin = model.condition(points, believed, is_categorical, process.theta, np.zeros(14))
 
     np.testing.assert_allclose(
         pended.posterior(x).location, process.posterior(x).location, rtol=1e-10
@@ -195,9 +220,10 @@ def test_noise_of_one_observation_is_what_its_variance_says() -> None:
     assert value == pytest.approx(naive, abs=1e-6)
 
 
-def test_the_known_points_have_their_location() -> None:
+@pytest.mark.parametrize("main_effects", [0.0, 0.4])
+def test_the_known_points_have_their_location(main_effects: float) -> None:
     X, y, is_categorical = data()
-    process = fit(X, y, is_categorical, default_model(unit_cube(3), GammaPrior()))
+    process = fit(X, y, is_categorical, model_with(main_effects))
     pended = process.pend(data(n=2, seed=2)[0])
     for known in (process, pended):
         np.testing.assert_allclose(known.location, known.posterior(known.X).location, atol=1e-7)
