@@ -70,8 +70,9 @@ class GammaBOSampler(BaseSampler):
     how others went on from there, with more noise the less that tells; those that reported
     nothing count as failed.
 
-    With several objectives each has a process of its own, and the next trial maximises the
-    expected hypervolume improvement over the front of the trials so far: exactly for up to three
+    With several objectives each has a process of its own, in which every parameter also has an
+    effect that does not depend on the others, and the next trial maximises the expected
+    hypervolume improvement over the front of the trials so far: exactly for up to three
     objectives, by quadrature along 32 random directions above. In the standardised values of the
     model, the reference point lies below the worst value on the front by a tenth of the front's
     extent, and by half a standard deviation at least.
