@@ -104,6 +104,14 @@ class Observations:
             self.noise[chosen],
         )
 
+    @property
+    def is_violated(self) -> BoolArray:
+        """Whether a constraint is known to be violated, (n,)."""
+        is_violated = np.zeros(len(self.numbers), dtype=np.bool_)
+        for values in self.constraints.values():
+            is_violated |= values > 0.0
+        return is_violated
+
     def objective(self, j: int) -> Column:
         """Return what is known of an objective.
 
@@ -111,9 +119,7 @@ class Observations:
         constraints tell enough.
         """
         column = Column(self.X, self.values[:, j], self.numbers, self.is_complete, self.noise)
-        is_violated = np.zeros(len(self.numbers), dtype=np.bool_)
-        for values in self.constraints.values():
-            is_violated |= values > 0.0
+        is_violated = self.is_violated
         return column[self.is_complete | ~is_violated] if is_violated.any() else column
 
     def constraint(self, key: str) -> Column:

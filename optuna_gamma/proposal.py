@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from optuna_gamma.bo.maximize import Effort
 from optuna_gamma.bo.maximize import maximize
 from optuna_gamma.bo.maximize import USUAL
 from optuna_gamma.bo.pareto import is_non_dominated
+from optuna_gamma.bo.pareto import usual_worst
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import Process
 from optuna_gamma.bo.product import LogProduct
@@ -178,10 +180,11 @@ class Models:
         objectives, slacks = [], {}
         m = seen.values.shape[1]
         role: Role = "objective" if m == 1 else "one of several"
+        spared = _usual_worst(seen) if m > 1 else np.array([math.inf])
         for j in range(m):
             name, column = str(j) if j else "", seen.objective(j)
             process, fits[name] = surrogate(
-                cube, column, source, last.get(name), prior, noise, role
+                cube, column, source, last.get(name), prior, noise, role, spared[j]
             )
             objectives.append(process)
         for key in seen.constraints:
@@ -257,6 +260,12 @@ class Models:
             predicted = slack.posterior(points).location >= 0.0
             is_feasible &= np.where(np.isnan(values) | ~stays, predicted, values <= 0.0)
         return is_feasible
+
+
+def _usual_worst(seen: Observations) -> Array:
+    """Return the usual worst value of each objective on the front of feasible trials, (m,)."""
+    counts = seen.is_complete & ~seen.is_violated
+    return usual_worst(seen.values[counts if counts.any() else seen.is_complete])
 
 
 def _given(cube: Cube) -> dict[int, float]:

@@ -232,7 +232,6 @@ class GammaBOSampler(BaseSampler):
             **trial.params,
         }
         allowed = {name: [value] for name, value in given.items() if name in space.distributions}
-        cube = restricted_cube(space, allowed)
 
         def look() -> Observations:
             trials = study._get_trials(deepcopy=False, use_cache=False)
@@ -240,12 +239,13 @@ class GammaBOSampler(BaseSampler):
 
         def propose(seen: Observations) -> Array:
             if is_second:
+                cube = restricted_cube(space, allowed)
                 x = middle(study, trial, cube, space.distributions, self._streams)
                 if space.cube.none_of(self._proposer.taken(seen))(x[None]).all():
                     return x
             modelled = self._point(study, trial, space, seen, source, allowed)
             if modelled is None:
-                taken = self._proposer.taken(seen)
+                cube, taken = restricted_cube(space, allowed), self._proposer.taken(seen)
                 return startup_point(study, trial, cube, taken, self._streams)
             return modelled
 

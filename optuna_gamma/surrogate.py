@@ -47,13 +47,28 @@ _logger = logging.getLogger(__name__)
 Role = Literal["objective", "one of several", "constraint"]
 """What a column is: the only objective, one of several, or a constraint."""
 
-_SMOOTHER: Mapping[Role, float] = {"objective": 1.0, "one of several": 2.0, "constraint": 5.0}
-"""How many times as long length-scales are expected to be. What counts of several objectives is
-their model all along the front, not near one point; constraints are often linear."""
 
-_MAIN_EFFECTS: Mapping[Role, float] = {"objective": 0.0, "one of several": 0.3, "constraint": 0.0}
-"""Prior variance of main effects. What is good in most coordinates is so all along the front, in
-pieces of it, too, that are far from those that are known."""
+@dataclass(frozen=True)
+class _Belief:
+    """What is expected of a column.
+
+    Args:
+        smoother: How many times as long as usual its length-scales are.
+        main_effects: Prior variance of its main effects.
+    """
+
+    smoother: float
+    main_effects: float
+
+
+_BELIEFS: Mapping[Role, _Belief] = {
+    "objective": _Belief(smoother=1.0, main_effects=0.0),
+    "one of several": _Belief(smoother=2.0, main_effects=0.3),
+    "constraint": _Belief(smoother=5.0, main_effects=0.0),
+}
+"""What counts of several objectives is their model all along the front, not near one point. What
+is good in most coordinates is so in all of it, in pieces, too, that are far from known ones.
+Constraints are often linear."""
 
 _REFIT_GROWTH = 1.05
 """Hyper-parameters are fitted again when there are so many times more trials than at the last fit,
@@ -126,6 +141,7 @@ def surrogate(
     prior: GammaPrior,
     noise: float | None,
     role: Role = "objective",
+    spared: float = math.inf,
 ) -> tuple[Process | Target, Fitted]:
     """Condition a process on what was seen; fit its hyper-parameters first if it is time to.
 
@@ -141,6 +157,7 @@ def surrogate(
         noise: Fixed noise ratio, or :obj:`None` to fit it.
         role: What the column is. Of a constraint the slack is modelled: which values are far from
             the others says nothing of the trial.
+        spared: Of one of several objectives, see :func:`~optuna_gamma.bo.transform.standardize`.
 
     Returns:
         The process as a function on the cube, and what the fit that it rests on found. Where
@@ -149,12 +166,12 @@ def surrogate(
     Raises:
         numpy.linalg.LinAlgError: If none can be fitted.
     """
-    n, is_constraint = len(seen.values), role == "constraint"
+    n, is_constraint, belief = len(seen.values), role == "constraint", _BELIEFS[role]
     if last is not None and (not last.is_of(cube, n) or (last.has_source and source is None)):
         last = None
     model = replace(
-        smoother(default_model(cube, prior, noise), _SMOOTHER[role]),
-        main_effects=_MAIN_EFFECTS[role],
+        smoother(default_model(cube, prior, noise), belief.smoother),
+        main_effects=belief.main_effects,
     )
 
     def model_with(has_source: bool) -> Model:
@@ -164,7 +181,7 @@ def surrogate(
     if last is not None and not _is_due(n, last.n, source):
         known_source = source if last.has_source else None
         is_trusted = ~np.isin(seen.numbers[kept], last.distrusted)
-        data = _Data.of(cube, seen[kept[is_trusted]], known_source, is_constraint)
+        data = _Data.of(cube, seen[kept[is_trusted]], known_source, is_constraint, spared)
         y = data.standardized(np.ones(len(data.X), dtype=np.bool_))
         try:
             process = model_with(last.has_source).condition(
@@ -175,7 +192,8 @@ def surrogate(
             _logger.debug("The last fit is of no use, it is fitted again: %s", error)
 
     def fit_with(source: Column | None) -> tuple[Process, BoolArray, Fitted]:
-        data, has_source = _Data.of(cube, seen[kept], source, is_constraint), source is not None
+        data = _Data.of(cube, seen[kept], source, is_constraint, spared)
+        has_source = source is not None
         process, trusted = fit_trusted(
             data.X,
             data.standardized,
@@ -250,6 +268,7 @@ class _Data:
         extra: Noise of single observations beyond that of all, (n + m,).
         is_suspect: Which of them may be outliers, (n + m,).
         is_constraint: Whether the values are those of a constraint.
+        spared: Down to which value of the study's trials none is drawn in.
     """
 
     X: Array
@@ -259,9 +278,12 @@ class _Data:
     extra: Array
     is_suspect: BoolArray
     is_constraint: bool
+    spared: float
 
     @staticmethod
-    def of(cube: Cube, seen: Column, source: Column | None, is_constraint: bool) -> _Data:
+    def of(
+        cube: Cube, seen: Column, source: Column | None, is_constraint: bool, spared: float
+    ) -> _Data:
         X, values, is_complete = seen.X, seen.values, seen.is_complete & (not is_constraint)
         noise = seen.noise
         is_categorical, source_values = cube.is_categorical, np.empty(0)
@@ -277,7 +299,9 @@ class _Data:
             is_suspect = np.append(is_suspect, np.zeros(len(source_values), dtype=np.bool_))
             noise = np.append(noise, source.noise)
         extra = np.where(is_spoilt, _SPOILT_NOISE, 0.0) + noise
-        return _Data(X, is_categorical, values, source_values, extra, is_suspect, is_constraint)
+        return _Data(
+            X, is_categorical, values, source_values, extra, is_suspect, is_constraint, spared
+        )
 
     def standardized(self, chosen: BoolArray) -> Array:
         """Return the standardised values of chosen observations.
@@ -290,6 +314,6 @@ class _Data:
         if self.is_constraint:
             return slack(values)
         if len(self.source_values) == 0:
-            return standardize(values)
+            return standardize(values, self.spared)
         y, y_source = standardize_beside(values, self.source_values)
         return np.concatenate([y, y_source[chosen[n:]]])

@@ -25,6 +25,9 @@ from optuna_gamma.bo.acquisition import Acquisition
 from optuna_gamma.bo.cube import Cube
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.history import Column
+from optuna_gamma.history import Observations
+from optuna_gamma.proposal import Models
+from optuna_gamma.proposal import Proposer
 from optuna_gamma.surrogate import Role
 from optuna_gamma.surrogate import surrogate
 
@@ -229,6 +232,28 @@ def test_what_cannot_be_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="source_trials"):
         study.ask(SPACE)
+
+
+@pytest.mark.parametrize("is_feasible", [True, False])
+def test_values_on_the_front_of_feasible_trials_are_told_apart(is_feasible: bool) -> None:
+    # All trials are on the front, and most are near the best of the first objective: without the
+    # second, what is far from it would be drawn in.
+    x = np.linspace(0, 1, 12)
+    seen = Observations(
+        X=x[:, None],
+        values=np.stack([-0.01 * x - np.maximum(x - 0.6, 0.0) ** 2, x], axis=1),
+        constraints={"c": np.zeros(12) if is_feasible else x - 0.6},
+        numbers=np.arange(12),
+        is_complete=np.full(12, True),
+        pending=np.empty((0, 1)),
+        running=np.empty(0, dtype=np.intp),
+        noise=np.zeros(12),
+    )
+    cube = Cube((None,), np.zeros(1, dtype=np.bool_))
+    models = Models.fit(Proposer("gamma", GammaPrior(), 4, True), cube, seen, None, {})
+    y = models.objectives[0].y
+    n_drawn_in = np.isclose(y, y.min()).sum()
+    assert n_drawn_in == 1 if is_feasible else n_drawn_in > 2
 
 
 def test_one_of_several_is_expected_to_be_smoother_than_one_alone() -> None:

@@ -21,6 +21,8 @@ Reference:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 import math
 
 import numpy as np
@@ -32,62 +34,82 @@ from optuna_gamma.bo.kernel import BoolArray
 _LINEAR, _QUADRATIC = math.sqrt(1.5), math.sqrt(2.5)
 
 
-def features(x: Array, is_categorical: BoolArray, weight: float) -> tuple[Array, Array]:
-    """Compute the polynomials of numerical coordinates and their derivatives.
+@dataclass(frozen=True)
+class Effects:
+    """The main effects at points, as far as they do not depend on the coefficients.
 
     Args:
-        x: Points, (m, d), NaN where a coordinate is inactive.
-        is_categorical: Which coordinates are categorical, (d,).
         weight: Prior variance w of all effects together.
-
-    Returns:
-        Features, (m, 2, d), scaled so that the sum of their products is the covariance, and the
-        derivative of each in its coordinate, (m, 2, d). Zero for other coordinates.
+        polynomials: Polynomials of numerical coordinates, (m, 2, d), scaled so that the sum of
+            their products is the covariance; zero for other coordinates.
+        slopes: Derivative of each in its coordinate, (m, 2, d).
+        categories: Categorical coordinates, (m, c), −1 where one is inactive.
     """
-    scale = np.where(is_categorical | np.isnan(x), 0.0, math.sqrt(weight / x.shape[1]))
-    z = np.where(scale == 0.0, 0.5, x)
-    values = _LINEAR * (2.0 * z - 1.0), _QUADRATIC * (6.0 * z * z - 6.0 * z + 1.0)
-    slopes = np.full_like(z, 2.0 * _LINEAR), _QUADRATIC * (12.0 * z - 6.0)
-    return np.stack(values, axis=1) * scale[:, None], np.stack(slopes, axis=1) * scale[:, None]
 
+    weight: float
+    polynomials: Array
+    slopes: Array
+    categories: Array
 
-def covariance(x: Array, X: Array, is_categorical: BoolArray, weight: float) -> Array:
-    """Compute the covariance of the effects at two sets of points, (m, d) and (n, d): (m, n)."""
-    flat = [
-        features(points, is_categorical, weight)[0].reshape(len(points), -1) for points in (x, X)
-    ]
-    K: Array = flat[0] @ flat[1].T
-    for j in np.flatnonzero(is_categorical):
-        a, b = np.nan_to_num(x[:, j], nan=-1.0), np.nan_to_num(X[:, j], nan=-1.0)
-        K += weight / x.shape[1] * (a[:, None] == b)
-    return K
+    @staticmethod
+    def at(x: Array, is_categorical: BoolArray, weight: float) -> Effects:
+        """Compute them at points.
 
+        Args:
+            x: Points, (m, d), NaN where a coordinate is inactive.
+            is_categorical: Which coordinates are categorical, (d,).
+            weight: Prior variance of all effects together, positive.
+        """
+        scale = np.where(is_categorical | np.isnan(x), 0.0, math.sqrt(weight / x.shape[1]))
+        z = np.where(scale == 0.0, 0.5, x)
+        values = _LINEAR * (2.0 * z - 1.0), _QUADRATIC * (6.0 * z * z - 6.0 * z + 1.0)
+        slopes = np.full_like(z, 2.0 * _LINEAR), _QUADRATIC * (12.0 * z - 6.0)
+        return Effects(
+            weight,
+            np.stack(values, axis=1) * scale[:, None],
+            np.stack(slopes, axis=1) * scale[:, None],
+            np.nan_to_num(x[:, is_categorical], nan=-1.0),
+        )
 
-def variance(x: Array, is_categorical: BoolArray, weight: float) -> Array:
-    """Compute the prior variance of the effects at points (m, d): (m,)."""
-    phi, _ = features(x, is_categorical, weight)
-    own: Array = np.einsum("mkd,mkd->m", phi, phi)
-    own += weight / x.shape[1] * np.count_nonzero(is_categorical)
-    return own
+    def covariance(self, other: Effects) -> Array:
+        """Compute the prior covariance with the effects at n other points, (m, n)."""
+        flat = [
+            points.polynomials.reshape(len(points.polynomials), -1) for points in (self, other)
+        ]
+        K: Array = flat[0] @ flat[1].T
+        for a, b in zip(self.categories.T, other.categories.T, strict=True):
+            K += self._share * (a[:, None] == b)
+        return K
 
+    @cached_property
+    def variance(self) -> Array:
+        """The prior variance at each point, (m,)."""
+        own: Array = np.einsum("mkd,mkd->m", self.polynomials, self.polynomials)
+        own += self._share * self.categories.shape[1]
+        return own
 
-def pull_back(
-    x: Array, X: Array, is_categorical: BoolArray, weight: float, coefficients: Array
-) -> Array:
-    """Compute the gradient of covariances with known points, summed with coefficients.
+    @property
+    def half_variance_gradient(self) -> Array:
+        """Half the gradient of the prior variance in each point, (m, d)."""
+        gradient: Array = (self.polynomials * self.slopes).sum(axis=1)
+        return gradient
 
-    Args:
-        x: Points, (m, d).
-        X: Known points, (n, d).
-        is_categorical: Which coordinates are categorical, (d,).
-        weight: Prior variance of all effects together.
-        coefficients: One for each known point, (n,) or (m, n).
+    def pull_back(self, other: Effects, coefficients: Array) -> Array:
+        """Compute the gradient of covariances with other points, summed with coefficients.
 
-    Returns:
-        Gradients in the points, (m, d).
-    """
-    known = features(X, is_categorical, weight)[0].reshape(len(X), -1)
-    _, slopes = features(x, is_categorical, weight)
-    summed = (coefficients @ known).reshape(-1, 2, x.shape[1])
-    gradient: Array = (slopes * summed).sum(axis=1)
-    return gradient
+        Args:
+            other: The effects at the other points, n of them.
+            coefficients: One for each of these, (n,) or (m, n).
+
+        Returns:
+            Gradients in the points, (m, d).
+        """
+        flat = other.polynomials.reshape(len(other.polynomials), -1)
+        summed = (coefficients @ flat).reshape(-1, *self.polynomials.shape[1:])
+        gradient: Array = (self.slopes * summed).sum(axis=1)
+        return gradient
+
+    @property
+    def _share(self) -> float:
+        share: float = self.weight / self.polynomials.shape[2]
+        return share

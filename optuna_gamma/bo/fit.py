@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import blas
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
 from optuna_gamma.bo.cube import Cube
-from optuna_gamma.bo.effects import covariance
+from optuna_gamma.bo.effects import Effects
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import matern52
@@ -27,6 +28,7 @@ from optuna_gamma.bo.kernel import squared_differences
 from optuna_gamma.bo.process import condition
 from optuna_gamma.bo.process import GammaPrior
 from optuna_gamma.bo.process import JITTER
+from optuna_gamma.bo.process import prior_variance
 from optuna_gamma.bo.process import Process
 
 
@@ -256,12 +258,10 @@ class LogDensity:
         self._offset = model.task_offset
         if self._offset:
             self._offsets = np.where(self._D2[-1] == 0.0, self._offset, 0.0)
-        self._own: float | Array = self._offset
-        self._effects = model.main_effects
-        if self._effects:
-            between = covariance(X, X, is_categorical, self._effects)
-            self._between = between[first, second]
-            self._own = self._own + between.diagonal()
+        self._effects: Effects | None = None
+        if model.main_effects:
+            self._effects = Effects.at(X, is_categorical, model.main_effects)
+            self._between = self._effects.covariance(self._effects)[first, second]
         self._rhs = np.stack([y, np.ones(self._n)], axis=1)
 
     @property
@@ -301,21 +301,25 @@ class LogDensity:
         correlation, derivative = matern52(inv_sq @ self._D2)
         gradient = np.zeros(d + 2)
         K = np.empty((n, n))
-        pairs = amplitude * correlation
+        covariances = amplitude * correlation
         if self._offset:
-            pairs += self._offsets
-        if self._effects:
-            pairs += self._between
-        K.put(self._upper, pairs)
-        K.flat[:: n + 1] = amplitude + self._own + noise + JITTER * amplitude + self._extra
+            covariances += self._offsets
+        if self._effects is not None:
+            covariances += self._between
+        K.put(self._upper, covariances)
+        own = prior_variance(amplitude, self._offset, self._effects)
+        K.flat[:: n + 1] = own + noise + JITTER * amplitude + self._extra
         # LAPACK stores by columns: to it the upper triangle is the lower one.
-        factor, info = lapack.dpotrf(K.T, lower=1, clean=0, overwrite_a=1)
+        factor, info = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
         if info != 0:
             return -_IMPROBABLE, gradient
         solved, _ = lapack.dpotrs(factor, self._rhs, lower=1)
         alpha, h = solved.T
         log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-        inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0].T
+        # Not dpotri: OpenBLAS gives it several threads however small the matrix is, and these wait
+        # for each other where other processes keep the cores busy.
+        root = lapack.dtrtri(factor, lower=1, overwrite_c=1)[0]
+        inverse = blas.dsyrk(1.0, root, trans=1, lower=1).T
         p = 1 if self._model.mean == "constant" else 0
         beta = 0.0
         if p:

@@ -77,7 +77,7 @@ def is_promising(process: Process, usual: Process) -> BoolArray:
         (n,).
     """
     unknown = 1.0 / precisions(usual) - usual.extra - math.exp(usual.theta[-1])
-    threshold = UNKNOWN * usual.prior_variance(usual.X)
+    threshold = UNKNOWN * usual.prior_variance
     promising: BoolArray = (process.alpha > 0.0) & (unknown > threshold)
     return promising
 

@@ -22,6 +22,9 @@ MARGIN, LEAST_MARGIN = 0.1, 0.5
 """How far below the front the reference point is: a share of the front's extent, and at least so
 many standard deviations of all values."""
 
+UNUSUAL = 0.15
+"""Share of the front that may be worse than usual in an objective."""
+
 
 def is_non_dominated(Y: Array) -> BoolArray:
     """Tell which points no other one dominates; of equal ones, the first.
@@ -41,6 +44,22 @@ def is_non_dominated(Y: Array) -> BoolArray:
             found[i] = True
             front = Y[found]
     return found
+
+
+def usual_worst(Y: Array) -> Array:
+    """Return values that all but :data:`UNUSUAL` of the front do not fall short of.
+
+    Of a front with more than a few points its very end is left out, which may lie anywhere.
+
+    Args:
+        Y: Points, (n, m) with n ≥ 1, possibly infinite.
+
+    Returns:
+        (m,).
+    """
+    front = np.sort(Y[is_non_dominated(Y)], axis=0)
+    worst: Array = front[int(UNUSUAL * (len(front) - 1))]
+    return worst
 
 
 def reference_point(front: Array) -> Array:

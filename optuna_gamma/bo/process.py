@@ -28,7 +28,7 @@ import math
 import numpy as np
 from scipy.linalg import lapack
 
-from optuna_gamma.bo import effects
+from optuna_gamma.bo.effects import Effects
 from optuna_gamma.bo.kernel import Array
 from optuna_gamma.bo.kernel import BoolArray
 from optuna_gamma.bo.kernel import fill
@@ -127,8 +127,7 @@ class Process:
         b_n: Rate of the precision's posterior; infinite if the precision is known.
         task_offset: Prior variance of what the mean of each task differs by, tasks being told
             apart by the last coordinate; 0 without tasks.
-        main_effects: Prior variance of the :mod:`~optuna_gamma.bo.effects` of all coordinates
-            together; 0 without.
+        effects: Main effects at the known points; :obj:`None` without.
     """
 
     X: Array
@@ -144,7 +143,7 @@ class Process:
     a_n: float
     b_n: float
     task_offset: float = 0.0
-    main_effects: float = 0.0
+    effects: Effects | None = None
 
     @property
     def df(self) -> float:
@@ -164,13 +163,10 @@ class Process:
         """
         return float(self.location.max())
 
-    def prior_variance(self, x: Array) -> float | Array:
-        """Return the variance at points (m, d) before any value is known, in units of 1 / τ."""
-        amplitude = math.exp(self.theta[-2])
-        if not self.main_effects:
-            return amplitude + self.task_offset
-        own = effects.variance(x, self.is_categorical, self.main_effects)
-        return amplitude + self.task_offset + own
+    @property
+    def prior_variance(self) -> float | Array:
+        """Variance at the known points before any value is known, in units of 1 / τ."""
+        return prior_variance(math.exp(self.theta[-2]), self.task_offset, self.effects)
 
     def posterior(self, x: Array) -> Posterior:
         """Compute the marginal posterior at points.
@@ -190,7 +186,7 @@ class Process:
             The posterior, ∂μ/∂x (m, d) and ∂s/∂x (m, d). Along categorical and inactive
             coordinates gradients are zero.
         """
-        posterior, derivative, leverage = self._posterior(x)
+        posterior, derivative, leverage, effects = self._posterior(x)
         w = np.where(self.is_categorical, 0.0, np.exp(-2.0 * self.theta[:-2]))
         points, across = fill(x, self.is_categorical)
         X, _ = fill(self.X, self.is_categorical)
@@ -204,12 +200,10 @@ class Process:
             return gradient
 
         d_location, half_dc = pull_back(self.alpha), pull_back(leverage)
-        if weight := self.main_effects:
-            known = self.X, self.is_categorical, weight
-            d_location += effects.pull_back(x, *known, self.alpha)
-            half_dc += effects.pull_back(x, *known, leverage)
-            phi, slopes = effects.features(x, self.is_categorical, weight)
-            half_dc += (phi * slopes).sum(axis=1)
+        if self.effects is not None and effects is not None:
+            d_location += effects.pull_back(self.effects, self.alpha)
+            half_dc += effects.pull_back(self.effects, leverage)
+            half_dc += effects.half_variance_gradient
         d_scale = half_dc * (self.variance / posterior.scale)[:, None]
         return posterior, d_location, d_scale
 
@@ -231,8 +225,9 @@ class Process:
         """
         X = np.concatenate([self.X, x])
         extra = np.concatenate([self.extra, np.zeros(len(x))])
+        effects = self._effects_at(X)
         L_inv, _ = _inverse_cholesky(
-            X, self.is_categorical, self.theta, extra, self.task_offset, self.main_effects
+            X, self.is_categorical, self.theta, extra, self.task_offset, effects
         )
         return replace(
             self,
@@ -242,10 +237,15 @@ class Process:
             extra=extra,
             location=np.concatenate([self.location, self.posterior(x).location]),
             L_inv=L_inv,
+            effects=effects,
         )
 
-    def _posterior(self, x: Array) -> tuple[Posterior, Array, Array]:
-        """Return the posterior, amplitude · k'(r2) (m, n') and ½ ∂c/∂r (m, n')."""
+    def _effects_at(self, x: Array) -> Effects | None:
+        known = self.effects
+        return known and Effects.at(x, self.is_categorical, known.weight)
+
+    def _posterior(self, x: Array) -> tuple[Posterior, Array, Array, Effects | None]:
+        """Return the posterior, amplitude · k'(r2) (m, n'), ½ ∂c/∂r (m, n') and the effects."""
         inv_sq = np.exp(-2.0 * self.theta[:-2])
         amplitude = math.exp(self.theta[-2])
         r, derivative = matern52(squared_distances(x, self.X, inv_sq, self.is_categorical))
@@ -253,11 +253,14 @@ class Process:
         derivative *= amplitude
         if self.task_offset:
             r += np.where(x[:, -1:] == self.X[:, -1], self.task_offset, 0.0)
-        if self.main_effects:
-            r += effects.covariance(x, self.X, self.is_categorical, self.main_effects)
+        effects = self._effects_at(x)
+        if self.effects is not None and effects is not None:
+            r += effects.covariance(self.effects)
         half = r @ self.L_inv.T
         location = self.beta + r @ self.alpha
-        c = self.prior_variance(x) - np.einsum("ij,ij->i", half, half)
+        c = prior_variance(amplitude, self.task_offset, effects) - np.einsum(
+            "ij,ij->i", half, half
+        )
         leverage = -(half @ self.L_inv)
         if self.h.any():
             information = self.h.sum()
@@ -265,7 +268,7 @@ class Process:
             c += slack * slack / information
             leverage -= (slack / information)[:, None] * self.h
         scale = np.sqrt(self.variance * np.maximum(c, MIN_VARIANCE * amplitude))
-        return Posterior(location, scale, self.df), derivative, leverage
+        return Posterior(location, scale, self.df), derivative, leverage, effects
 
 
 def condition(
@@ -297,7 +300,8 @@ def condition(
     """
     extra = np.zeros(len(y)) if extra is None else extra
     p = 1 if mean_is_unknown else 0
-    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra, task_offset, main_effects)
+    effects = Effects.at(X, is_categorical, main_effects) if main_effects else None
+    L_inv, diagonal = _inverse_cholesky(X, is_categorical, theta, extra, task_offset, effects)
     h = L_inv.T @ L_inv.sum(axis=1) * p
     beta = float(h @ y / h.sum()) if p else 0.0
     residual = L_inv @ (y - beta)
@@ -318,8 +322,23 @@ def condition(
         a_n=precision.shape + 0.5 * (len(y) - p) if precision else math.inf,
         b_n=precision.b0 + 0.5 * float(residual @ residual) if precision else math.inf,
         task_offset=task_offset,
-        main_effects=main_effects,
+        effects=effects,
     )
+
+
+def prior_variance(amplitude: float, task_offset: float, effects: Effects | None) -> float | Array:
+    """Sum the variances of the parts of a process, in units of 1 / τ.
+
+    Args:
+        amplitude: That of its stationary part.
+        task_offset: That of what the mean of each task differs by; 0 without tasks.
+        effects: Main effects at m points; :obj:`None` without.
+
+    Returns:
+        One for all points, or (m,).
+    """
+    stationary = amplitude + task_offset
+    return stationary if effects is None else stationary + effects.variance
 
 
 def _inverse_cholesky(
@@ -328,7 +347,7 @@ def _inverse_cholesky(
     theta: Array,
     extra: Array,
     task_offset: float,
-    main_effects: float,
+    effects: Effects | None,
 ) -> tuple[Array, Array]:
     """Invert the lower Cholesky factor of K, whose diagonal is raised until there is one.
 
@@ -342,11 +361,9 @@ def _inverse_cholesky(
     K = amplitude * matern52(squared_distances(X, X, np.exp(-2.0 * theta[:-2]), is_categorical))[0]
     if task_offset:
         K += np.where(X[:, -1:] == X[:, -1], task_offset, 0.0)
-    own: float | Array = amplitude + task_offset
-    if main_effects:
-        between = effects.covariance(X, X, is_categorical, main_effects)
-        K += between
-        own = own + between.diagonal()
+    if effects is not None:
+        K += effects.covariance(effects)
+    own = prior_variance(amplitude, task_offset, effects)
     for jitter in JITTERS:
         if jitter > JITTERS[0]:
             _logger.debug("K has no Cholesky factor: the jitter is raised to %.0e.", jitter)

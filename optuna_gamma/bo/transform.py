@@ -13,6 +13,10 @@ from optuna_gamma.bo.kernel import BoolArray
 WINSOR = 2.5
 """How far below the median values may lie, as a multiple of the distance to the best one."""
 
+SPARED_MARGIN = 0.1
+"""What is worse than a value that is spared by this share of its distance to the best one is so,
+too: how a process falls off there tells where a front ends."""
+
 SOURCE_WEIGHT = 3.0
 """How many values of the target the source's scale is worth."""
 
@@ -55,7 +59,7 @@ def spoilt(values: Array) -> BoolArray:
     return found
 
 
-def standardize(values: Array) -> Array:
+def standardize(values: Array, spared: float = math.inf) -> Array:
     """Bring values to be maximised to zero mean and unit variance, bad outliers drawn in.
 
     Only the low side is drawn in: a diverged run is bad by however much, but how good the best is
@@ -63,11 +67,13 @@ def standardize(values: Array) -> Array:
 
     Args:
         values: Values to be maximised, (n,) with n ≥ 1, not NaN, of any size.
+        spared: What is not worse than this is not drawn in, unless it is spoilt: with several
+            objectives values near one's best may be many, and those of the front far from them.
 
     Returns:
         (n,), finite. All zero if the values are all equal.
     """
-    y, _ = _centred(values)
+    y, _ = _centred(values, spared=spared)
     deviation = _deviation(y)
     return y / deviation if deviation > 0.0 else y
 
@@ -132,11 +138,13 @@ def slack(values: Array) -> Array:
     return y / deviation if deviation > 0.0 else y
 
 
-def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:
+def _centred(
+    values: Array, fallback: float = 1.0, spared: float = math.inf
+) -> tuple[Array, float]:
     """Return values with zero mean in units of the distance of the best to the median; the unit.
 
     The unit is half of that distance, so that it does not overflow; ``fallback`` if values are
-    all equal.
+    all equal. For ``spared`` see :func:`standardize`.
     """
     values = np.where(spoilt(values), -np.inf, values)
     if not np.isfinite(values).any():
@@ -144,7 +152,9 @@ def _centred(values: Array, fallback: float = 1.0) -> tuple[Array, float]:
     halves, median, worst, best = _spread(values)
     unit = best - median or median - worst or fallback
     with np.errstate(over="ignore"):
-        y: Array = np.maximum((halves - median) / unit, -WINSOR)
+        lowest = (0.5 * spared - median - SPARED_MARGIN * (best - 0.5 * spared)) / unit
+        floor = min(lowest, -WINSOR) if lowest >= -SPOILT else -WINSOR
+        y: Array = np.maximum((halves - median) / unit, floor)
     y -= y.mean()
     return y, unit
 

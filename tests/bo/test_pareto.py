@@ -11,6 +11,7 @@ import pytest
 from optuna_gamma.bo.pareto import is_non_dominated
 from optuna_gamma.bo.pareto import non_dominated_boxes
 from optuna_gamma.bo.pareto import reference_point
+from optuna_gamma.bo.pareto import usual_worst
 
 
 def points(m: int, most: int = 12) -> st.SearchStrategy[list[list[int]]]:
@@ -29,6 +30,15 @@ def test_non_dominated_as_defined(rows: list[list[int]]) -> None:
         dominated = any((z >= y).all() and (z > y).any() for z in Y)
         repeated = any((z == y).all() for z in Y[:i])
         assert found[i] == (not dominated and not repeated)
+
+
+def test_the_usual_worst_is_of_the_front_alone_and_not_its_very_end() -> None:
+    front = np.array([[float(i), -(float(i) ** 3)] for i in range(9)])
+    dominated = np.array([[-100.0, -1000.0], [2.5, -99.0]])
+    np.testing.assert_array_equal(usual_worst(np.concatenate([dominated, front])), [1.0, -343.0])
+    few = front[[0, 3, 8]]
+    np.testing.assert_array_equal(usual_worst(few), [0.0, -512.0])
+    np.testing.assert_array_equal(usual_worst(np.array([[-np.inf, np.inf]])), [-np.inf, np.inf])
 
 
 def test_memory_does_not_grow_with_the_square_of_the_points() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,36 @@ def test_any_values_become_finite_and_keep_their_order(values: list[float]) -> N
     if y.any():
         assert y.mean() == pytest.approx(0, abs=1e-9)
         assert y.std() == pytest.approx(1)
+
+
+@example([8.98e307, 8.99e307], 1, math.nan)
+@given(
+    st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=30),
+    st.integers(0, 29),
+    st.floats(),
+)
+def test_any_value_can_be_spared(values: list[float], i: int, other: float) -> None:
+    given = [values[i % len(values)], math.inf if math.isnan(other) else other]
+    for spared in given:
+        y = standardize(np.array(values), spared)
+        assert np.isfinite(y).all()
+        assert (np.diff(y[np.argsort(values, kind="stable")]) >= 0).all()
+
+
+def test_what_is_spared_is_told_apart_though_most_values_are_near_the_best() -> None:
+    values = np.array([1.0, 1.0, 0.99, 0.98, 0.97, 0.5, 0.0, -3.0, -9.0])
+    drawn_in, spared = standardize(values), standardize(values, spared=0.0)
+    assert drawn_in[5] == drawn_in[6] == drawn_in[8]
+    np.testing.assert_allclose(  # -0.1 is as far as it goes: a tenth beyond the span of the spared
+        spared, standardize(np.maximum(values, -0.1), spared=-9.0)
+    )
+    assert spared[5] > spared[6] > spared[7] == spared[8]
+
+
+@pytest.mark.parametrize("bad", [-1e9, -1e300, -math.inf])
+def test_what_is_spoilt_is_not_spared(bad: float) -> None:
+    values = np.append(np.linspace(0, 1, 10), bad)
+    np.testing.assert_array_equal(standardize(values, spared=bad), standardize(values))
 
 
 def test_values_without_outliers_are_only_shifted_and_scaled() -> None:
