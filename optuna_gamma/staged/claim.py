@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
+import json
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import create_trial
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -60,6 +62,13 @@ class Plan:
         for params in self.enqueue:
             if not isinstance(params, Mapping):
                 raise TypeError(f"`enqueue` must hold dicts of parameters, but got {params!r}.")
+            try:
+                json.dumps(dict(params))
+            except (TypeError, ValueError) as error:
+                raise TypeError(
+                    "`enqueue` must hold values that JSON knows, such as `int(x)` or `float(x)` "
+                    f"of a NumPy number, but got {params!r}: {error}"
+                ) from None
         most = max(self.n_trials[stage] for stage in range(self.n_stages))
         if len(self.enqueue) > most:
             raise ValueError(
@@ -105,7 +114,11 @@ class Claims:
         free = [trial for trial in ledger.unfinished if self._watch.is_free(trial)]
         n_in_doubt = self._watch.n_in_doubt(ledger.unfinished)
         if free:
-            return self._take_over(stage, free[0], ledger)
+            try:
+                return self._take_over(stage, free[0], ledger)
+            except UpdateFinishedTrialError:
+                # Its worker was only silent, and has told at the last moment.
+                return None
         # A stage whose trials all failed may be given more of them.
         has_place = len(ledger.trials) < ledger.budget or not ledger.trials or ledger.is_spent
         if has_place and not n_in_doubt:
@@ -156,9 +169,10 @@ class Claims:
             n_trials=max(record.n_trials, self._plan.n_trials[stage]),
             n_stages=max(record.n_stages, self._plan.n_stages),
         )
-        if extended != record:
-            storage.set_trial_system_attr(trial_id, RECORD_KEY, extended.to_json())
-        return self._enqueue(stage, storage.get_trial(trial_id), ledger), lease
+        with lease.released_on_error(storage, trial_id):
+            if extended != record:
+                storage.set_trial_system_attr(trial_id, RECORD_KEY, extended.to_json())
+            return self._enqueue(stage, storage.get_trial(trial_id), ledger), lease
 
     def _append(self, stage: int, ledger: Ledger) -> Claim | None:
         storage = self._run.storage
@@ -190,7 +204,8 @@ class Claims:
                 self._park(trial_id)
         if trial is None or now is None:
             return None
-        return self._enqueue(stage, trial, now), lease
+        with lease.released_on_error(storage, trial_id):
+            return self._enqueue(stage, trial, now), lease
 
     def _park(self, trial_id: int) -> None:
         self._run.storage.set_trial_state_values(trial_id, TrialState.WAITING)

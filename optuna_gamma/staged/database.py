@@ -99,7 +99,7 @@ def _check_url(url: str) -> None:
 
 def _is_made_meanwhile(error: DBAPIError) -> bool:
     text = str(error.orig).lower()
-    return "exist" in text or "duplicate" in text or "unique" in text
+    return "already exist" in text or "duplicate" in text or "unique" in text
 
 
 @contextmanager

@@ -200,6 +200,15 @@ class Lease:
             storage.set_trial_system_attr(trial_id, LEASE_KEY, released.to_json())
 
     @contextmanager
+    def released_on_error(self, storage: BaseStorage, trial_id: int) -> Iterator[None]:
+        """Release it if the block raises: a later call in this process need not wait for it."""
+        try:
+            yield
+        except BaseException:
+            self.release(storage, trial_id)
+            raise
+
+    @contextmanager
     def renewed(self, storage: BaseStorage, trial_id: int) -> Iterator[None]:
         """Show signs of life while the block runs; the lease ends with it."""
         done = threading.Event()
@@ -287,7 +296,10 @@ class LeaseWatch:
         # (M. Fischer's algorithm in L. Lamport, "A Fast Mutual Exclusion Algorithm", 1987). Who
         # is paused longer than that runs the trial too, but finds its lease gone when it is done.
         time.sleep(SETTLE_SECONDS)
-        return lease if self._is_unchanged(trial, lease) else None
+        if self._is_unchanged(trial, lease):
+            return lease
+        _held.discard(lease.id)
+        return None
 
     def _is_unchanged(self, trial: FrozenTrial, lease: Lease) -> bool:
         now = self._storage.get_trial(trial._trial_id)

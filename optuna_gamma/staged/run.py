@@ -114,8 +114,9 @@ class Run:
         Raises:
             ValueError: If another run was faster to begin a study of the same name.
         """
-        if stage in self._promoted:
-            return self._ledgers[stage]
+        known = self._ledgers.get(stage)
+        if known is not None and known.promoted is not None:
+            return known
         study_id = self.study_id(stage)
         if study_id is None:
             return None
@@ -124,7 +125,7 @@ class Run:
             trials,  # ordered by number: storages see to it, because samplers rely on it
             self.identity.id,
             self.identity.direction,
-            self._ledgers.get(stage),
+            known,
         )
         self._ledgers[stage] = ledger
         if ledger.owner not in (None, self.identity.id):

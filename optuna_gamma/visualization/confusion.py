@@ -51,7 +51,7 @@ def plot_confusion_matrices(
     shapes = {matrix.shape for matrix in counts.values()}
     if not counts:
         return nothing(_TITLE, "There are no confusion matrices.")
-    [(n, *others)] = shapes if len(shapes) == 1 else [(-1, 0)]
+    [(n, *others)] = shapes if len(shapes) == 1 and shapes != {()} else [(-1, 0)]
     if others != [n] or n == 0:
         raise ValueError(f"The matrices must be square and of one size, but are {shapes}.")
     names = [str(i) for i in range(n)] if classes is None else [text(c, 20) for c in classes]

@@ -7,6 +7,7 @@ from pathlib import Path
 import threading
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 import pytest
@@ -222,6 +223,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(
         ({"n_trials": True}, TypeError, "`n_trials`"),
         ({"enqueue": [{}, {}, {}]}, ValueError, "give an `n_trials` of at least 3"),
         ({"enqueue": [1]}, TypeError, "`enqueue`"),
+        ({"enqueue": [{"x": np.int64(1)}]}, TypeError, r"`int\(x\)`.* np.int64\(1\)"),
         ({"objective": 3}, TypeError, "`objective`"),
     ],
 )

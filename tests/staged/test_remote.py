@@ -81,7 +81,9 @@ def test_a_machine_dies_in_the_middle_of_a_commit(
 ) -> None:
     one = WorkerOptions(str(tmp_path), url, database, keep="last", environment=object_store)
     survivor, killed = (machine(one, tmp_path, name) for name in ("a", "b"))
-    assert run(survivor, replace(killed, kill=("rename", 2))) == [0, -signal.SIGKILL]
+    # One after the other: a fast survivor might leave no second trial to the one that is killed.
+    assert run(replace(killed, kill=("rename", 2))) == [-signal.SIGKILL]
+    assert run(survivor) == [0]
     assert violations(one, 1) == []
 
 

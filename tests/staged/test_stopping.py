@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 import os
 import signal
 import threading
@@ -15,6 +16,11 @@ import pytest
 
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.lease import Lease
+from optuna_gamma.staged.lease import LEASE_KEY
+from optuna_gamma.staged.lease import LeaseWatch
+from optuna_gamma.staged.lease import MAX_DEATHS
+from optuna_gamma.staged.ledger import Ledger
 
 
 Create = Callable[..., StagedStudy]
@@ -125,3 +131,53 @@ def test_threads_share_the_work(create: Create, objective: Objective) -> None:
         finished = [t for t in study.trials if t.state == TrialState.COMPLETE]
         assert len(finished) == 6
     assert len(staged.schedule) == 2
+
+
+def test_a_thread_that_is_slow_does_not_bring_back_what_it_read(
+    create: Create, objective: Objective
+) -> None:
+    staged = create()
+    staged.optimize(objective, 1, 1)
+    assert len(staged.schedule) == 1
+    run = staged._run
+    run._ledgers[0] = Ledger([], run.identity.id, run.identity.direction)  # of another thread
+    ledger = run.ledger(0)
+    assert ledger is not None
+    assert ledger.promoted is not None
+
+
+@pytest.mark.parametrize("moment", ["taking over", "extending", "giving up"])
+def test_a_trial_that_is_told_while_it_is_taken_over(
+    create: Create, objective: Objective, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(trial: optuna.Trial, stage: Stage) -> float:
+        objective(trial, stage)
+        raise Stop
+
+    with pytest.raises(Stop):
+        create().optimize(stop, 1, 2)
+    staged = create()
+    storage = staged._run.storage
+    [trial] = staged.studies[0].trials
+    if moment == "giving up":
+        worn_out = replace(Lease.of(trial), deaths=MAX_DEATHS)
+        storage.set_trial_system_attr(trial._trial_id, LEASE_KEY, worn_out.to_json())
+    looks = 1 if moment == "taking over" else 2
+    is_unchanged = LeaseWatch._is_unchanged
+
+    def tells_after_the_look(watch: LeaseWatch, seen: FrozenTrial, lease: Lease) -> bool:
+        nonlocal looks
+        answer = is_unchanged(watch, seen, lease)
+        looks -= 1
+        if looks == 0:
+            storage.set_trial_state_values(seen._trial_id, TrialState.COMPLETE, [-1e9])
+        return answer
+
+    monkeypatch.setattr(LeaseWatch, "_is_unchanged", tells_after_the_look)
+    staged.optimize(objective, 1, 3)
+    assert looks == 0
+    assert len(staged.schedule) == 1
+    assert [t.state for t in staged.studies[0].trials] == [TrialState.COMPLETE] * 3

@@ -26,6 +26,7 @@ from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged import StageRecord
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
+from optuna_gamma.vision import task as task_module
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.augmentation import Views
 from optuna_gamma.vision.trainer import random_numbers
@@ -265,6 +266,36 @@ def test_momentum_may_be_nothing_first(make: Callable[..., VisionTask]) -> None:
     _, state = _train(task, MemoryStage(parent=state), 0.01)
     buffers = state["optimizer"]["state"].values()
     assert all(weights["momentum_buffer"].any() for weights in buffers)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_buffers_that_were_loaded_lie_in_the_order_of_their_parameters(
+    make: Callable[..., VisionTask], monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    momentum = {"momentum": 0.9} if optimizer == "sgd" else {}
+    task = make(optimizer=optimizer, **momentum)
+    _, state = _train(task, MemoryStage(), 0.01)
+
+    def as_read_from_a_file(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: as_read_from_a_file(item) for key, item in value.items()}
+        return value.contiguous() if isinstance(value, Tensor) else value
+
+    seen: list[torch.optim.Optimizer] = []
+
+    def look(model: nn.Module, optimizer: torch.optim.Optimizer, *others: Any) -> float:
+        seen.append(optimizer)
+        for parameter, buffers in optimizer.state.items():
+            for buffer in buffers.values():
+                if isinstance(buffer, Tensor) and buffer.shape == parameter.shape:
+                    assert buffer.stride() == parameter.stride()
+        return train_epoch(model, optimizer, *others)
+
+    monkeypatch.setattr(task_module, "train_epoch", look)
+    _train(task, MemoryStage(parent=as_read_from_a_file(state)), 0.01)
+    assert any(
+        parameter.dim() == 4 and not parameter.is_contiguous() for parameter in seen[0].state
+    )
 
 
 @pytest.mark.parametrize("name", ["batch_size", "dropout"])

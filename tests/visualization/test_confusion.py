@@ -32,6 +32,7 @@ def test_nothing(caplog: pytest.LogCaptureFixture) -> None:
         ({"a": np.eye(2), "b": np.eye(3)}, None),
         ({"a": np.ones((2, 3))}, None),
         ({"a": np.ones(4)}, None),
+        ({"a": 5}, None),
         ({"a": np.ones((0, 0))}, None),
         ({"a": np.eye(2)}, ["one"]),
     ],
