@@ -12,6 +12,7 @@ from typing import Any
 from typing import Literal
 
 from optuna_gamma.cli.seal import unseal_text
+from optuna_gamma.staged.identity import FILE_NAME
 
 
 if sys.version_info >= (3, 11):
@@ -102,6 +103,13 @@ class TrainOptions:
             ValueError: If there is no such file, or it is not, bit for bit, what was written.
         """
         options = TrainOptions.read_if_there(out)
+        if options is None and (out / FILE_NAME).exists():
+            raise ValueError(
+                f"There is no {out / OPTIONS_FILE}, though {out} holds a run: a program of your "
+                "own made it, or its first trial has not begun. Only that program knows how to "
+                "train it: start it again to resume or join the run. A replay is "
+                "`StagedSchedule.replay`."
+            )
         if options is None:
             raise ValueError(
                 f"There is no {out / OPTIONS_FILE}: give the folder of a run. `optuna-gamma "

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from optuna_gamma.cli.app import app
 from optuna_gamma.cli.options import TrainOptions
+from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import load_staged_study
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged.replay import Replay
@@ -190,6 +191,18 @@ def test_a_worker_begins_no_second_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert begun.exit_code == 2, begun.output
     assert "The storage holds no staged study 'digits'" in begun.stderr
     assert len(optuna.get_all_study_summaries(other)) == 1
+
+
+@pytest.mark.parametrize("command", ["worker", "replay"])
+def test_only_its_own_program_trains_a_run_that_was_made_in_python(
+    tmp_path: Path, command: str
+) -> None:
+    create_staged_study(study_name="mine", directory=tmp_path).optimize(
+        lambda trial, stage: stage.save(trial, {}) or trial.suggest_float("x", 0, 1), 1, 1
+    )
+    result = CliRunner().invoke(app, [command, str(tmp_path)])
+    assert result.exit_code == 2
+    assert "a program of your own made it" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["worker", "replay"])
