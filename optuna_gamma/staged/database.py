@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import SQLAlchemyError
 
 
@@ -39,7 +40,7 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
     :class:`~optuna.storages.RDBStorage` does so if it was given ``pool_pre_ping``.
 
     Raises:
-        ValueError: If it is a text that is no URL of a database.
+        ValueError: If it is a text that is no URL of a database, or of one without a driver here.
         sqlalchemy.exc.SQLAlchemyError: If the database cannot be reached or refuses us.
     """
     if isinstance(storage, str):
@@ -51,6 +52,14 @@ def open_storage(storage: str | BaseStorage) -> BaseStorage:
             if isinstance(storage, RDBStorage):
                 _end_idle_transactions(storage.engine)
             return get_storage(storage)
+        except (ImportError, NoSuchModuleError) as error:
+            assert isinstance(storage, str)
+            raise ValueError(
+                f"`storage` is a URL of {make_url(storage).drivername}, for which there is no "
+                "driver here. For PostgreSQL install psycopg[binary] and give "
+                "postgresql+psycopg://user@host/database, for MySQL install pymysql and give "
+                "mysql+pymysql://user@host/database."
+            ) from error
         except DBAPIError as error:
             if attempt == _MAX_ATTEMPTS - 1 or not _is_made_meanwhile(error):
                 raise

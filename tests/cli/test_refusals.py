@@ -74,6 +74,8 @@ def _read(path: Path) -> Any:
         ("--model torchvision:alexnet", "--model cannot take images of shape (1, 8, 8)"),
         ("--dataset folder:absent", "no folder absent; expected PATH/train/CLASS/IMAGE"),
         ("--storage nonsense", "--storage must be a database URL"),
+        ("--storage foo://user:secret@host/x", "--storage is a URL of foo, for which there is no"),
+        ("--storage mysql+mysqldb://user:secret@host/x", "install pymysql and give mysql+pymysql"),
         ("--name a/b", "--name must be"),
     ],
 )
@@ -89,6 +91,7 @@ def test_bad_input_is_named_and_changes_nothing(
     assert result.exit_code == 2, result.output
     assert said in result.stderr
     assert "Traceback" not in result.output
+    assert "secret" not in result.output
     assert list(tmp_path.iterdir()) == []
 
 
