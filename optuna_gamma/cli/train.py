@@ -84,7 +84,7 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
             callbacks=[follower],
             enqueue=_grid(options) if options.sampler == "grid" else None,
         )
-        follower.measure_promoted()
+        follower.end()
     if len(staged.schedule) < options.stages:
         n_trials = sum(stage.n_finished for stage in staged.status().stages)
         print(
@@ -180,6 +180,7 @@ class _Follower:
         self._n_dropped = 0
         self._must_write_options = writes_options
         self._estimated = False
+        self._was_finished = False
 
     def begin(self) -> None:
         """Say what will be done."""
@@ -191,10 +192,15 @@ class _Follower:
         )
         self._tell(f"Epochs in total: {_total(options, task)}")
         n_trials, _ = self._remaining()
-        if n_trials == 0:
-            self._tell(f"{options.out} holds this run, finished")
-        elif n_trials < trials_per_stage(options).total(0, options.stages):
+        self._was_finished = n_trials == 0
+        if 0 < n_trials < trials_per_stage(options).total(0, options.stages):
             self._tell(f"{options.out} holds this run: it goes on, trials left: {n_trials}")
+
+    def end(self) -> None:
+        """Measure what was promoted last, and say so if there was nothing left to do."""
+        self.measure_promoted()
+        if self._was_finished:  # said now: only now it is sure that the run is what was asked for
+            self._tell(f"{self._options.out} holds this run, finished")
 
     def objective(self, trial: optuna.Trial, stage: Stage) -> float:
         """Train a candidate, and note how long it took."""

@@ -140,6 +140,7 @@ def test_folder_of_another_run_is_refused_and_left_alone(
     result = train(out, *options.split())
     assert result.exit_code == 2, result.output
     assert said in result.stderr
+    assert "finished" not in result.output
     assert _contents(out) == before
 
 
