@@ -80,6 +80,10 @@ class _JournalFile(BaseJournalBackend):
             for line in file:
                 if not line.endswith(b"\n"):
                     return  # it is being written
+                if line == b"\n":  # two writers have ended the same line
+                    if number == len(self._offsets) - 1:
+                        self._offsets[number] += 1
+                    continue
                 offset = self._offsets[number] + len(line)
                 number += 1
                 if number == len(self._offsets):

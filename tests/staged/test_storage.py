@@ -83,6 +83,17 @@ def test_a_missing_line_feed_is_put_back(path: Path) -> None:
     assert path.read_bytes() == whole
 
 
+def test_a_line_feed_that_two_have_put_back_is_passed_over(path: Path) -> None:
+    already_open = open_journal(str(path))
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert names(path) == ["first"]
+    optuna.create_study(storage=already_open, study_name="second")
+    opened_later = open_journal(str(path))
+    optuna.create_study(storage=opened_later, study_name="third")
+    for storage in (already_open, opened_later, open_journal(str(path))):
+        assert optuna.get_all_study_names(storage) == ["first", "second", "third"]
+
+
 @pytest.mark.parametrize("tail", [b"", b'{"op_code": 4'])
 def test_who_may_only_read_reads_what_is_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
