@@ -101,8 +101,8 @@ def _noise(median: float) -> Change:
 def _transform(function: Callable[[Array], Array]) -> Sequence[Change]:
     """Transform standardised values further, and standardise the outcome."""
 
-    def standardize(values: Array) -> Array:
-        y = transform.standardize(values)
+    def standardize(values: Array, spared: float = math.inf) -> Array:
+        y = transform.standardize(values, spared)
         if not y.any():
             return y
         y = function(y)
