@@ -65,11 +65,11 @@ def opening_storage() -> Iterator[None]:
     """Say that it is the storage which cannot be opened in the block, and why.
 
     Raises:
-        ValueError: Instead of what SQLAlchemy, Optuna and missing drivers raise.
+        ValueError: Instead of what SQLAlchemy and Optuna raise.
     """
     try:
         yield
-    except (SQLAlchemyError, ImportError, StorageInternalError) as error:
+    except (SQLAlchemyError, StorageInternalError) as error:
         raise ValueError(f"`storage` cannot be opened: {str(error).splitlines()[0]}") from error
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from typing import Literal
 
 from optuna_gamma.cli.seal import unseal_text
-from optuna_gamma.staged.identity import FILE_NAME
 
 
 if sys.version_info >= (3, 11):
@@ -102,6 +101,8 @@ class TrainOptions:
         Raises:
             ValueError: If there is no such file, or it is not, bit for bit, what was written.
         """
+        from optuna_gamma.staged.identity import FILE_NAME  # not for `--help`, which it would slow
+
         options = TrainOptions.read_if_there(out)
         if options is None and (out / FILE_NAME).exists():
             raise ValueError(

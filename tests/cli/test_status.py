@@ -253,8 +253,8 @@ def test_a_database_has_to_be_given(begin: Begin, tmp_path: Path) -> None:
     [
         ("sqlite:///{}/new.db", "There is no database"),
         ("sqlite:///{}", "--storage cannot be opened"),
-        ("nodatabase://x", "--storage cannot be opened"),
-        ("oracle://me@host/x", "--storage cannot be opened"),
+        ("nodatabase://x", "--storage is a URL of nodatabase, for which there is no driver"),
+        ("oracle://me@host/x", "--storage is a URL of oracle, for which there is no driver"),
     ],
 )
 @pytest.mark.parametrize("name", ["status", "export"])
