@@ -60,7 +60,11 @@ def run(options: TrainOptions, joins: bool = False, keeps_trials: bool = False) 
         The exit code.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR if options.quiet else optuna.logging.WARNING)
-    return exit_code(lambda: _run(options, joins, keeps_trials))
+    try:
+        return exit_code(lambda: _run(options, joins, keeps_trials))
+    except KeyboardInterrupt:
+        print("Stopped at once. The same command resumes the run.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:

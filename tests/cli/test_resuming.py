@@ -133,8 +133,7 @@ def test_ctrl_c(
     assert result.exit_code == 130
     finished = [state.is_finished() for _, state, *_ in _trials(out)[0]]
     assert finished == [times == 1]
-    if times == 1:
-        assert "0 of 2 stages and 1 trial finished" in result.stderr
-        assert "same command resumes" in result.stderr
+    how = "Stopped with 0 of 2 stages and 1 trial finished." if times == 1 else "Stopped at once."
+    assert result.stderr.splitlines()[-1] == f"{how} The same command resumes the run."
     monkeypatch.setattr("optuna_gamma.vision.task.train_epoch", train_epoch)
     trained(out)
