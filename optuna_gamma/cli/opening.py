@@ -35,6 +35,10 @@ def open_run(out: str, storage: str | None) -> StagedStudy:
             f"{out} holds no run: give the folder that `optuna-gamma train` or "
             "`create_staged_study` was given."
         )
+    if storage is not None and identity.journal:
+        raise ValueError(
+            f"The studies of the run in {out} are in the folder itself: leave `storage` out."
+        )
     if storage is None and not identity.journal:
         storage = recorded_storage(read_options(out))
         if storage is None:

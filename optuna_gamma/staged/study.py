@@ -52,6 +52,9 @@ __all__ = ["Stage", "StagedStudy", "create_staged_study", "load_staged_study"]
 
 JOURNAL_FILE = "journal.log"
 
+_SHOWN = 5
+"""How many staged studies of a storage are named where the one that was asked for is not there."""
+
 Sampler = BaseSampler | Callable[[int], BaseSampler]
 
 
@@ -392,12 +395,29 @@ def load_staged_study(
     if found is None:
         raise KeyError(f"{place} holds no staged study.")
     given = replace(found, study_name=study_name, journal=storage is None)
-    _refuse_different(found, given, place)
+    _refuse_different(found, given, place, "Give what the run was begun with.")
     existing = _existing_storage(storage, place)
-    run = Run(found, existing, place) if existing is not None else None
-    if run is None or run.owner(0) is None:
-        raise KeyError(f"The storage holds no staged study {study_name!r}.")
+    if existing is None:
+        raise KeyError(
+            f"There is no {place.path(JOURNAL_FILE)}, where the run keeps its trials: it has not "
+            "begun yet, or the file was deleted."
+        )
+    run = Run(found, existing, place)
+    if run.owner(0) is None:
+        raise KeyError(_no_study(run))
     return StagedStudy(run, sampler, pruner, warm_start)
+
+
+def _no_study(run: Run) -> str:
+    study_name = run.identity.study_name
+    stage = run.study_name(0).removeprefix(study_name)
+    found = optuna.get_all_study_names(run.storage)
+    names = [name.removesuffix(stage) for name in found if name.endswith(stage)]
+    listed = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+    return (
+        f"The storage holds no staged study {study_name!r}, but {listed or 'none at all'}: give "
+        "the `storage` that the run was begun with."
+    )
 
 
 def _check_common(
@@ -428,10 +448,13 @@ def _existing_storage(
     return open_journal(path) if os.path.exists(path) else None
 
 
-def _refuse_different(found: RunIdentity | None, given: RunIdentity, place: RunDirectory) -> None:
+def _refuse_different(
+    found: RunIdentity | None,
+    given: RunIdentity,
+    place: RunDirectory,
+    advice: str = "Give what the run was begun with to resume it, or another `directory` and "
+    "`study_name` to begin another.",
+) -> None:
     differences = found.differences(given) if found is not None else []
     if differences:
-        raise ValueError(
-            f"{place} belongs to another run: {'; '.join(differences)}. Give what the run was "
-            "begun with to resume it, or another `directory` and `study_name` to begin another."
-        )
+        raise ValueError(f"{place} belongs to another run: {'; '.join(differences)}. {advice}")

@@ -269,6 +269,30 @@ def test_a_database_that_cannot_be_opened_is_not_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["status", "export", "report", "clean"])
+def test_who_reads_is_told_where_the_run_is_and_not_how_to_begin_one(
+    begin: Begin, tmp_path: Path, name: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    begin()
+    result = command(name, tmp_path / "run", "--storage", url)
+    assert result.exit_code == 2, result.output
+    assert "are in the folder itself: leave --storage out" in result.stderr
+
+    for run in "abcdef":
+        create_staged_study(study_name=run, directory=tmp_path / run, storage=url)
+    elsewhere = "sqlite://"  # in memory
+    create_staged_study(study_name="g", directory=tmp_path / "g", storage=elsewhere)
+    result = command(name, tmp_path / "g", "--storage", url)
+    assert result.exit_code == 2, result.output
+    assert "'g', but 'a', 'b', 'c', 'd', 'e', …: give the --storage that" in result.stderr
+
+    (tmp_path / "run" / "journal.log").unlink()
+    result = command(name, tmp_path / "run")
+    assert result.exit_code == 2, result.output
+    assert f"There is no {tmp_path}/run/journal.log, where the run keeps its tr" in result.stderr
+
+
 @pytest.mark.parametrize("accuracy", [[0.9], None, "97 %", float("nan")])
 def test_what_programs_keep_is_shown_as_it_is(
     begin: Begin, tmp_path: Path, accuracy: object

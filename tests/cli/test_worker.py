@@ -189,7 +189,7 @@ def test_a_worker_begins_no_second_run(tmp_path: Path, monkeypatch: pytest.Monke
     optuna.create_study(storage=other)
     begun = CliRunner().invoke(app, ["worker", str(out), "--storage", other])
     assert begun.exit_code == 2, begun.output
-    assert "The storage holds no staged study 'digits'" in begun.stderr
+    assert "The storage holds no staged study 'digits', but none at all: give" in begun.stderr
     assert len(optuna.get_all_study_summaries(other)) == 1
 
 

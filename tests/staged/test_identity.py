@@ -367,7 +367,7 @@ def test_load(create: Create, tmp_path: Path, objective: Objective) -> None:
     staged = load_staged_study(study_name="run", directory=directory, sampler=random_sampler)
     assert (staged.study_name, staged.seed, staged.direction) == ("run", 3, "minimize")
     assert len(staged.schedule) == 1
-    with pytest.raises(ValueError, match="`study_name`"):
+    with pytest.raises(ValueError, match=r"but 'other' was given\. Give what .* begun with\.$"):
         load_staged_study(study_name="other", directory=directory)
     staged.optimize(objective, 2, 2)
     assert len(staged.schedule) == 2
