@@ -175,6 +175,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return given
 
 
+def is_remote(folder: str) -> bool:
+    """Tell a URL from a path, also from what a path makes of a URL; a drive is no protocol.
+
+    >>> [is_remote(f) for f in ("s3://bucket/run", "s3:/bucket/run", "runs/a", "C:/runs")]
+    [True, True, False, False]
+    """
+    return re.match(r"\w\w+:/", folder) is not None
+
+
 def parse_setting(text: str) -> Setting:
     """Read a number or an interval; whole numbers stay :obj:`int`.
 

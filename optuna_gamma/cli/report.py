@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from datetime import timezone
 from pathlib import Path
-import re
 from typing import Any
 
 import optuna
@@ -20,6 +19,7 @@ from optuna_gamma.cli.files import TEST_KEY
 from optuna_gamma.cli.files import write
 from optuna_gamma.cli.opening import open_run
 from optuna_gamma.cli.opening import read_options
+from optuna_gamma.cli.options import is_remote
 from optuna_gamma.cli.report_page import page
 from optuna_gamma.cli.report_page import Picture
 from optuna_gamma.cli.report_words import Facts
@@ -54,7 +54,7 @@ def run(out: str, storage: str | None, to: Path | None) -> int:
 
 
 def _run(out: str, storage: str | None, to: Path | None) -> int:
-    if to is None and re.match(r"\w\w+:/", out):
+    if to is None and is_remote(out):
         raise ValueError(f"{out} is remote: give the file to write with `to`.")
     staged = open_run(out, storage)
     facts = _facts(staged, out)

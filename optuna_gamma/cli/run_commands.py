@@ -12,6 +12,7 @@ import typer
 from optuna_gamma.cli.extras import missing
 from optuna_gamma.cli.options import Content
 from optuna_gamma.cli.options import Format
+from optuna_gamma.cli.options import is_remote
 
 
 _Folder = Annotated[
@@ -40,7 +41,15 @@ def _folder(folder: str | None, out: str | None) -> str:
         raise typer.BadParameter(
             "Give the folder of the run, as DIR or with --out.", param_hint="DIR"
         )
-    return os.path.expanduser(folder if folder is not None else str(out))
+    path = os.path.expanduser(folder if folder is not None else str(out))
+    if not is_remote(path) and not os.path.isdir(path):
+        typer.echo(
+            f"Error: There is no folder {path}: give the folder of a run, as `optuna-gamma train` "
+            "or `create_staged_study` was given it.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    return path
 
 
 def worker(
@@ -63,11 +72,12 @@ def worker(
 
     Exit codes: 0 done, 1 failed, 2 bad options or input, 130 interrupted.
     """
+    path = _folder(folder, out)
     try:
         from optuna_gamma.cli.worker import run
     except ModuleNotFoundError as error:
         raise missing("worker", error) from error
-    raise typer.Exit(run(Path(_folder(folder, out)), storage, data, device, threads, quiet))
+    raise typer.Exit(run(Path(path), storage, data, device, threads, quiet))
 
 
 _StorageOfRun = Annotated[
@@ -135,6 +145,7 @@ def report(
 
     Exit codes: 0 done, 1 failed, 2 bad options or input.
     """
+    path = _folder(folder, out)
     try:
         from optuna_gamma.cli.report import run
     except ImportError as error:
@@ -142,7 +153,7 @@ def report(
             raise
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    raise typer.Exit(run(_folder(folder, out), storage, to))
+    raise typer.Exit(run(path, storage, to))
 
 
 def replay(
@@ -160,11 +171,12 @@ def replay(
 
     Exit codes: 0 done, 1 failed, 2 bad options or input.
     """
+    path = _folder(folder, out)
     try:
         from optuna_gamma.cli.replay import run
     except ModuleNotFoundError as error:
         raise missing("replay", error) from error
-    raise typer.Exit(run(Path(_folder(folder, out)), seeds, data, device, quiet, as_json))
+    raise typer.Exit(run(Path(path), seeds, data, device, quiet, as_json))
 
 
 def dashboard(
@@ -186,13 +198,14 @@ def dashboard(
 
     Exit codes: 0 done, 1 failed, 2 bad options or input.
     """
+    path = _folder(folder, out)
     try:
         with warnings.catch_warnings():  # optuna-dashboard imports torch, if it is there
             warnings.simplefilter("ignore", FutureWarning)
             from optuna_gamma.cli.dashboard import run
     except ModuleNotFoundError as error:
         raise missing("dashboard", error) from error
-    raise typer.Exit(run(_folder(folder, out), storage, host, port))
+    raise typer.Exit(run(path, storage, host, port))
 
 
 def clean(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Literal
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 import torch
 
+from optuna_gamma.cli.options import is_remote
 from optuna_gamma.cli.options import Numbers
 from optuna_gamma.cli.options import SETTINGS
 from optuna_gamma.cli.options import TrainOptions
@@ -41,7 +41,7 @@ def create_task(
             f"{options.lr_min:g} and {options.lr_max:g}."
         )
     check_setting("lr_max", options.lr_max)
-    if re.match(r"\w\w+:/", str(options.out)):  # what a path makes of s3://
+    if is_remote(str(options.out)):
         raise ValueError(f"`out` must be a local folder, but got {options.out}.")
     _check_settings(options)
     data = load_dataset(

@@ -241,6 +241,22 @@ def test_a_folder_is_given_once(name: str, tmp_path: Path) -> None:
         assert "Give the folder of the run, as DIR or with --out." in result.stderr
 
 
+@pytest.mark.parametrize("missing", ["plotly", "torch", "optuna_dashboard"])
+@pytest.mark.parametrize(
+    "name", ["status", "export", "clean", "worker", "replay", "report", "dashboard"]
+)
+def test_a_folder_that_is_not_there_is_named_before_a_missing_extra(
+    name: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    (tmp_path / "file").write_text("")
+    for given in ("absent", "file"):
+        result = command(name, tmp_path / given)
+        assert result.exit_code == 2, result.output
+        assert f"There is no folder {tmp_path / given}: give the folder of a" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_database_has_to_be_given(begin: Begin, tmp_path: Path) -> None:
     begin(f"sqlite:///{tmp_path}/study.db")
     result = command("status", tmp_path / "run")
