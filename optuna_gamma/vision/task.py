@@ -306,8 +306,9 @@ class VisionTask:
                     scored = self._averaged(average, settings["batch_size"], stage.seed)
                 logits = self._predict(scored, "valid")
                 metrics = classification_metrics(logits, self._splits["valid"][1])
-                if not math.isfinite(train_loss + metrics.loss):
-                    return _fail(trial, f"diverged in epoch {epoch} with {settings}")
+                for of, loss in (("training", train_loss), ("validation", metrics.loss)):
+                    if not math.isfinite(loss):
+                        return _fail(trial, f"diverged in epoch {epoch}: the {of} loss is {loss}")
                 scores = {
                     **metrics.scalars,
                     "kappa": kappa(metrics.accuracy, metrics.loss),
