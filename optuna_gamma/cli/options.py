@@ -239,8 +239,10 @@ _LIBRARY_NAMES = {
     "n_trials": "--trials",
     "to": "--to",
     "format": "--format",
-    "data": "the hash of the images (--dataset, --n-train, --n-valid, --seed)",
 }
+
+_OTHER_IMAGES = r"`fingerprint\['data'\]` is '\w+' there, but '\w+' was given"
+"""Two hashes, which say nothing to people."""
 
 
 def in_options(message: str) -> str:
@@ -252,6 +254,11 @@ def in_options(message: str) -> str:
     names = {field.name: f"--{_dashed(field.name)}" for field in fields(TrainOptions)}
     names.update(_LIBRARY_NAMES)
     pattern = r"`(?:fingerprint\[')?(\w+)(?:'\])?`"
+    message = re.sub(
+        _OTHER_IMAGES,
+        "other images were given (they follow from --dataset, --n-train, --n-valid and --seed)",
+        message,
+    )
     named = re.sub(pattern, lambda match: names.get(match[1], match[0]), message)
     return named.replace("'(absent)'", "none")  # as of runs from before there was --averaging
 

@@ -128,7 +128,7 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
     """Write ``config.toml``: the options, with what they were resolved to."""
     resolved = replace(
         options,
-        dataset=_absolute(options.dataset),
+        dataset=absolute(options.dataset),
         data=options.data and options.data.expanduser().absolute(),
         epochs_per_stage=task.epochs_per_stage.plain,
         n_train=len(task.data.train[0]),
@@ -140,10 +140,10 @@ def write_options(task: VisionTask, options: TrainOptions) -> None:
     write(options.out / OPTIONS_FILE, seal_text(resolved.to_toml()).encode())
 
 
-def _absolute(dataset: str) -> str:
+def absolute(dataset: str) -> str:
     """Return the name of a data set as workers in other folders must have it.
 
-    >>> _absolute("digits"), _absolute("npz:/data/cells.npz")
+    >>> absolute("digits"), absolute("npz:/data/cells.npz")
     ('digits', 'npz:/data/cells.npz')
     """
     kind, colon, path = dataset.partition(":")

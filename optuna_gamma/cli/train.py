@@ -23,6 +23,7 @@ from optuna_gamma.cli.opening import opening_storage
 from optuna_gamma.cli.opening import recorded_storage
 from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.cli.progress import counted
+from optuna_gamma.cli.results import absolute
 from optuna_gamma.cli.results import print_table
 from optuna_gamma.cli.results import write_files
 from optuna_gamma.cli.results import write_options
@@ -76,6 +77,7 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
     task = create_task(options, FileSystemArtifactStore(artifacts))
     if joins:
         load(options.name, options.storage, str(options.out))
+    _check_numbers(options, task)
     staged = _open_study(options, task)
     resolved = replace(options, epochs_per_stage=task.epochs_per_stage.plain)
     with live_table(resolved) as console:
@@ -113,6 +115,26 @@ def _run(options: TrainOptions, joins: bool, keeps_trials: bool) -> int:
             "the same command shows this again."
         )
     return DONE
+
+
+def _check_numbers(options: TrainOptions, task: VisionTask) -> None:
+    """Refuse other numbers of images: of them a run's identity has no more than a hash."""
+    begun = TrainOptions.read_if_there(options.out)
+    if begun is None or begun.dataset != absolute(options.dataset):
+        return
+    differences = [
+        f"`{name}` is {there} there, but {len(labels)} was given"
+        for name, there, (_, labels) in (
+            ("n_train", begun.n_train, task.data.train),
+            ("n_valid", begun.n_valid, task.data.valid),
+        )
+        if len(labels) != there
+    ]
+    if differences:
+        raise ValueError(
+            f"{options.out} belongs to another run: {'; '.join(differences)}. Give what it was "
+            "begun with to resume it, or another `out` to begin another."
+        )
 
 
 def _say_if_one_was_better(staged: StagedStudy, options: TrainOptions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from pathlib import Path
+import re
 import shutil
 from typing import Any
 
@@ -118,9 +119,10 @@ def test_remote_folder_is_refused(tmp_path: Path, small: list[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--seed 1", "--seed is 0 there, but 1 was given"),
+        ("--seed 1", "--seed is 0 there, but 1 was given; other images were given (they follow"),
         ("--batch-size 10", "--batch-size is 50 there, but 10 was given"),
-        ("--n-train 101", "the hash of the images"),
+        ("--n-train 101", "--n-train is 100 there, but 101 was given. Give"),
+        ("--n-train 90 --n-valid 61", "but 90 was given; --n-valid is 60 there, but 61 was given"),
         ("--sampler random", "--sampler is 'gamma' there, but 'random' was given"),
         ("--lr-max 0.4", "--lr-max is 0.5 there"),
         ("--momentum 0.1:0.9", "--momentum is 0.0 there, but '0.1:0.9' was given"),
@@ -140,6 +142,7 @@ def test_folder_of_another_run_is_refused_and_left_alone(
     result = train(out, *options.split())
     assert result.exit_code == 2, result.output
     assert said in result.stderr
+    assert not re.search("[0-9a-f]{32}", result.stderr)  # a hash
     assert "finished" not in result.output
     assert _contents(out) == before
 
