@@ -80,6 +80,7 @@ def kappa(
         broadcast shape.
 
     Raises:
+        TypeError: If ``accuracy`` or ``loss`` is neither a number nor an array of numbers.
         ValueError: If an accuracy is outside [0, 1], a loss is negative, ``lam`` is outside
             (0, 1] or ``variant`` is unknown.
 
@@ -100,8 +101,8 @@ def kappa(
         raise ValueError(f"`lam` must be in (0, 1], but got {lam!r}.")
     if variant not in ("original", "improved"):
         raise ValueError(f'`variant` must be "original" or "improved", but got {variant!r}.')
-    acc = np.asarray(accuracy, dtype=np.float64)
-    ce = np.asarray(loss, dtype=np.float64)
+    acc = _numbers("accuracy", accuracy)
+    ce = _numbers("loss", loss)
     outside = ~((acc >= 0.0) & (acc <= 1.0))
     if outside.any():
         raise ValueError(
@@ -117,3 +118,12 @@ def kappa(
     value = percent - lam * log_loss if variant == "original" else percent**2 - log_loss / lam
     value = np.where(finite & (percent > ce), np.maximum(value, 0.0), 0.0)
     return float(value) if value.ndim == 0 else value
+
+
+def _numbers(name: str, given: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`{name}` must be a number or an array of numbers, but got {given!r}."
+        ) from None

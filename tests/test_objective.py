@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 from typing import Literal
 
 from hypothesis import given
@@ -92,3 +94,11 @@ def test_bad_input_is_refused_and_named(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         kappa(accuracy, loss, **options)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("given", ["a", [0.1, "b"], {"accuracy": 0.9}, [[0.1, 0.2], [0.3]]])
+@pytest.mark.parametrize("name", ["accuracy", "loss"])
+def test_what_is_no_number_is_named(name: str, given: Any) -> None:
+    said = f"`{name}` must be a number or an array of numbers, but got {given!r}."
+    with pytest.raises(TypeError, match=re.escape(said)):
+        kappa(**{"accuracy": 0.9, "loss": 0.1, name: given})
