@@ -176,9 +176,10 @@ class StagedStudy:
                 saves what a checkpoint cannot hold.
             ValueError: If an argument has an impossible value, ``n_stages`` or ``n_trials`` is
                 smaller than in earlier calls, ``enqueue`` leaves the search space, the objective
-                has another ``direction``, as :class:`~optuna_gamma.vision.VisionTask` may, or the
-                objective is not the one that the run was begun with: its ``fingerprint`` is
-                another, or it suggests a parameter from another distribution.
+                has another ``direction`` or other epochs than go with ``n_trials``, as
+                :class:`~optuna_gamma.vision.VisionTask` may, or the objective is not the one that
+                the run was begun with: its ``fingerprint`` is another, or it suggests a parameter
+                from another distribution.
             RuntimeError: If the objective does not save, or no trial of a stage can be promoted.
             ~optuna_gamma.staged.checkpoint.CheckpointError: If a checkpoint is missing or damaged,
                 or cannot be written.
@@ -200,6 +201,9 @@ class StagedStudy:
         said = getattr(objective, "fingerprint", None)
         fingerprint = as_json(said) if isinstance(said, Mapping) else None
         plan = Plan(n_stages, PerStage.of("n_trials", n_trials), tuple(enqueue or ()), fingerprint)
+        check_plan = getattr(objective, "check_plan", None)
+        if callable(check_plan):
+            check_plan(n_stages, plan.n_trials)
         with (
             explaining(),
             Interrupt() as interrupt,

@@ -20,7 +20,12 @@ def default_epochs(
     """Return the epochs of a trial: one number, or as many as ``n_trials`` has.
 
     A stage that searches is given the epochs that make 250 steps, one that trains on, having a
-    single trial, three times as many as all trials of the search before it.
+    single trial, three times as many as all trials of the search before it. The first stage has
+    nothing to train on: its epochs are a search's, also of a single trial, and also when it is
+    its turn again.
+
+    >>> [default_epochs(250, 10, n_trials) for n_trials in (6, (6, 1), (6, 1, 1), (1, 6))]
+    [10, (10, 180), (10, 180, 180), (10, 10)]
 
     Args:
         n_train: Number of training images.

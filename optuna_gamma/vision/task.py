@@ -82,7 +82,8 @@ class VisionTask:
             turns, as with ``n_trials`` of
             :meth:`~optuna_gamma.staged.StagedStudy.optimize`. :obj:`None` goes with its default,
             ``n_trials=(6, 1)``: as many epochs as make 250 steps for a rate that is tried, and
-            eighteen times as many for the one chosen.
+            eighteen times as many for the one chosen. An ``n_trials`` by which several would be
+            tried for that long is refused.
         batch_size: Number of images in a batch, unless ``space`` gives it.
         optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD in [0, 1), unless ``space`` gives it.
@@ -182,6 +183,7 @@ class VisionTask:
         }
         for name, value in self._defaults.items():
             check_setting(name, value)
+        self._has_default_epochs = epochs_per_stage is None
         if epochs_per_stage is None:
             epochs_per_stage = default_epochs(len(data.train[0]), batch_size)
         self.epochs_per_stage = PerStage.of("epochs_per_stage", epochs_per_stage)
@@ -241,6 +243,25 @@ class VisionTask:
             **({} if self._averaging is None else {"averaging": self._averaging}),
             **self._defaults,
         }
+
+    def check_plan(self, n_stages: int, n_trials: PerStage) -> None:
+        """Refuse to try several candidates for the epochs that are meant for the one chosen.
+
+        ``staged.optimize`` asks, before it begins.
+
+        Raises:
+            ValueError: If ``epochs_per_stage`` was not given, and a stage that is to train on
+                would search.
+        """
+        epochs = self.epochs_per_stage
+        for stage in range(n_stages if self._has_default_epochs else 0):
+            if epochs[stage] > epochs[0] and n_trials[stage] > 1:
+                raise ValueError(
+                    f"`n_trials` is {n_trials.plain}, but the task has the `epochs_per_stage` "
+                    f"{epochs.plain} that go with (6, 1): stage {stage} would try "
+                    f"{n_trials[stage]} candidates for {epochs[stage]} epochs each. Give the task "
+                    f"its own `epochs_per_stage`, such as {epochs[0]}, or leave `n_trials` out."
+                )
 
     def __call__(self, trial: optuna.Trial, stage: Stage) -> float:
         """Train the trial's candidate for one stage, save it and return its value.

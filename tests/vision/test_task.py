@@ -25,6 +25,7 @@ from optuna_gamma import create_staged_study
 from optuna_gamma import kappa
 from optuna_gamma.staged import StagedSchedule
 from optuna_gamma.staged import StageRecord
+from optuna_gamma.staged.per_stage import PerStage
 from optuna_gamma.vision import create_model
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import task as task_module
@@ -427,6 +428,23 @@ def test_dropout_is_the_trials(make: Callable[..., VisionTask]) -> None:
     searched, _ = _train(make(space=lambda trial: space, dropout=0.1), MemoryStage(), 0.02)
     other, _ = _train(make(dropout=0.1), MemoryStage(), 0.02)
     assert of_the_network == given == searched != other
+
+
+@pytest.mark.parametrize(("n_stages", "n_trials"), [(2, 6), (4, (6, 1, 1))])
+def test_default_epochs_are_not_for_several_candidates_where_one_trains_on(
+    make: Callable[..., VisionTask], tmp_path: Path, n_stages: int, n_trials: Any
+) -> None:
+    options = {"model": linear, "batch_size": 100}
+    staged = create_staged_study(study_name="run", directory=tmp_path)
+    said = (
+        rf"{re.escape(repr(n_trials))}, but .* \(125, 2250\) that go with \(6, 1\).* such as 125"
+    )
+    with pytest.raises(ValueError, match=said):
+        staged.optimize(make(epochs_per_stage=None, **options), n_stages, n_trials)
+    assert staged.studies[0].trials == []
+    make(epochs_per_stage=None).check_plan(n_stages - 1, PerStage.of("n_trials", n_trials))
+    make(epochs_per_stage=None).check_plan(2, PerStage((12, 1)))
+    make(epochs_per_stage=(2, 36)).check_plan(n_stages, PerStage.of("n_trials", n_trials))
 
 
 def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: Path) -> None:
