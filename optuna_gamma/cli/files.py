@@ -12,6 +12,8 @@ from optuna_gamma.staged.directory import RunDirectory
 ARTIFACTS_FOLDER = "artifacts"
 METRICS_FILE = "metrics.json"
 METRICS_SCHEMA_VERSION = 1
+METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
+"""What is told of a network on one split, in this order."""
 
 TEST_KEY = "test"
 """Study user attribute: metrics of the stage's promoted network on the test images."""

@@ -21,6 +21,7 @@ from optuna_gamma.cli.errors import DONE
 from optuna_gamma.cli.errors import exit_code
 from optuna_gamma.cli.errors import FAILED
 from optuna_gamma.cli.errors import say
+from optuna_gamma.cli.files import METRICS
 from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.options import TrainOptions
@@ -36,8 +37,6 @@ from optuna_gamma.vision import VisionTask
 
 
 _T = TypeVar("_T")
-
-_METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 
 
 def run(
@@ -89,7 +88,7 @@ def _run(
     if as_json:
         content = {
             "seeds": [{"seed": seed, "test": row} for seed, row in rows.items()],
-            "run": {"seed": options.seed, "test": {name: own[name] for name in _METRICS}},
+            "run": {"seed": options.seed, "test": {name: own[name] for name in METRICS}},
         }
         print(json.dumps(plain(content), indent=2))
     else:
@@ -114,21 +113,21 @@ def _table(rows: dict[int, dict[str, float] | None], own: dict[str, float], quie
     done = [row for row in rows.values() if row is not None]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("\nSeed", justify="right")
-    for name in _METRICS:
+    for name in METRICS:
         table.add_column(f"Test\n{name}", justify="right", no_wrap=True)
     if not quiet:
         for seed, row in rows.items():
             table.add_row(
-                str(seed), *(_digits(None if row is None else row[name]) for name in _METRICS)
+                str(seed), *(_digits(None if row is None else row[name]) for name in METRICS)
             )
-    of_all = [[row[name] for row in done] for name in _METRICS]
+    of_all = [[row[name] for row in done] for name in METRICS]
     if done:
         table.add_row("mean", *(_digits(statistics.fmean(values)) for values in of_all))
     notes = []
     if len(done) > 1:
         table.add_row("±", *(_digits(_margin(values)) for values in of_all))
         notes.append("±: 95 % confidence interval of the mean (Student's t)")
-    table.add_row("the run", *(_digits(own[name]) for name in _METRICS))
+    table.add_row("the run", *(_digits(own[name]) for name in METRICS))
     if len(done) < len(rows):
         notes.append(f"{len(rows) - len(done)} of {counted(len(rows), 'seed')} came to nothing")
     table.caption = "\n".join(notes)

@@ -23,6 +23,7 @@ from optuna_gamma.fits import THETA_KEY
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged import StageStatus
 from optuna_gamma.staged.claim import FAILURE_KEY
+from optuna_gamma.staged.trial import epochs_of
 
 
 _MOST_PARAMS = 8
@@ -138,12 +139,6 @@ def _epochs(facts: Facts) -> tuple[float, float]:
         if stage.is_finished and stage.best is not None:
             kept += epochs_of(stage.best)
     return spent, kept
-
-
-def epochs_of(trial: FrozenTrial) -> float:
-    """Return how many epochs a trial says that it trained; 0 if it does not."""
-    found = trial.user_attrs.get("epochs")
-    return float(found) if isinstance(found, (int, float)) and math.isfinite(found) else 0.0
 
 
 def _result(facts: Facts) -> str:

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from sqlalchemy import make_url
 import torch
 
+from optuna_gamma.cli.files import METRICS
 from optuna_gamma.cli.files import METRICS_FILE
 from optuna_gamma.cli.files import METRICS_SCHEMA_VERSION
 from optuna_gamma.cli.files import TEST_KEY
@@ -36,7 +37,6 @@ from optuna_gamma.vision.pictures import confusion_picture
 from optuna_gamma.vision.pictures import schedule_picture
 
 
-_METRICS = ("accuracy", "loss", "sensitivity", "specificity", "mcc")
 _PICTURE_DPI = 200
 
 
@@ -61,7 +61,7 @@ def print_table(staged: StagedStudy, console: Console) -> None:
             f"{record.params['lr']:.4g}",
             f"{record.user_attrs['kappa']:.1f}",
             f"{record.user_attrs['accuracy']:.2%}",
-            *("–" if test is None else _percent(name, test[name]) for name in _METRICS),
+            *("–" if test is None else _percent(name, test[name]) for name in METRICS),
         )
     console.print(table)
     others = [name for name in staged.schedule[0].params if name != "lr"]
@@ -203,7 +203,7 @@ def _metrics(
                 "number": record.number,
                 "params": record.params,
                 "value": record.value,
-                "valid": {name: record.user_attrs[name] for name in (*_METRICS, "kappa")},
+                "valid": {name: record.user_attrs[name] for name in (*METRICS, "kappa")},
                 "test": of_test,
             }
             for record, of_test in zip(staged.schedule, _test_metrics(staged), strict=True)

@@ -8,6 +8,7 @@ from optuna_gamma.cli.options import TrainOptions
 from optuna_gamma.staged import RunStatus
 from optuna_gamma.staged.lease import Lease
 from optuna_gamma.staged.per_stage import PerStage
+from optuna_gamma.staged.trial import epochs_of
 from optuna_gamma.staged.trial import n_reported
 
 
@@ -41,12 +42,12 @@ def seconds_per_epoch(status: RunStatus) -> float | None:
 
     Before the first trial is finished, that is what those that run have reported so far.
     """
-    seconds, epochs = 0.0, 0
+    seconds = epochs = 0.0
     for stage in status.stages:
         for trial in stage.trials:
-            if SECONDS_KEY in trial.system_attrs and "epochs" in trial.user_attrs:
+            if SECONDS_KEY in trial.system_attrs and (n_epochs := epochs_of(trial)):
                 seconds += trial.system_attrs[SECONDS_KEY]
-                epochs += trial.user_attrs["epochs"]
+                epochs += n_epochs
     if epochs:
         return seconds / epochs
     now = time.time()

@@ -37,6 +37,7 @@ from optuna_gamma.sampler import GammaBOSampler
 from optuna_gamma.staged import create_staged_study
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.trial import epochs_of
 from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.artifacts import drop_pictures
 
@@ -245,9 +246,9 @@ class _Follower:
     def __call__(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         """Follow one trial, as a callback of the staged study."""
         n_trials, n_epochs = self._remaining()
-        if not self._estimated and n_trials and "epochs" in trial.user_attrs:
+        if not self._estimated and n_trials and (trained := epochs_of(trial)):
             seconds = trial.system_attrs[SECONDS_KEY]
-            expected = seconds / trial.user_attrs["epochs"] * n_epochs
+            expected = seconds / trained * n_epochs
             self._tell(
                 f"The first trial took {duration(seconds)}: about {duration(expected)} for the "
                 f"other {n_trials}"

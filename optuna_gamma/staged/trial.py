@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Mapping
+import math
 from typing import Any
 
 import optuna
@@ -94,6 +95,17 @@ class StageTrial(optuna.Trial):
 def n_reported(trial: FrozenTrial) -> int:
     """Return how many steps a trial's present worker has reported, or its last one."""
     return len(trial.intermediate_values) - int(trial.system_attrs.get(_AHEAD_KEY, 0))
+
+
+def epochs_of(trial: FrozenTrial) -> float:
+    """Return how many epochs a trial says that it trained, in the user attribute ``"epochs"``.
+
+    It is 0 where it does not say, as when it failed, or says what is no number of epochs.
+    """
+    found = trial.user_attrs.get("epochs")
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        return 0.0
+    return float(found) if 0 < found < math.inf else 0.0
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.trial import epochs_of
 from optuna_gamma.visualization.style import go
 from optuna_gamma.visualization.style import nothing
 from optuna_gamma.visualization.style import styled
@@ -107,13 +108,12 @@ def _progress(run: _Study, direction: str) -> _Progress:
     for stage in stages:
         finished = [trial for trial in stage if trial.state.is_finished()]
         finished.sort(key=lambda t: t.datetime_complete.timestamp() if t.datetime_complete else 0)
-        known = [t.user_attrs.get("epochs") for t in finished]
-        numbers = [n for n in known if isinstance(n, (int, float)) and n > 0]
-        if finished and not numbers:
+        known = [epochs_of(t) for t in finished]
+        longest = max(known, default=0.0)
+        if finished and not longest:
             epochs = None
-        if epochs is not None and finished:
-            longest = max(numbers)
-            epochs += [n if isinstance(n, (int, float)) else longest for n in known]
+        if epochs is not None:
+            epochs += [n or longest for n in known]
         trials += finished
 
     better = max if direction == "maximize" else min

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from optuna_gamma.staged import StagedStudy
 from optuna_gamma.staged import StageStatus
+from optuna_gamma.staged.trial import epochs_of
 from optuna_gamma.visualization.style import MAX_POINTS
 from optuna_gamma.visualization.style import thinned
 
@@ -115,16 +116,8 @@ def read_stages(staged: StagedStudy, by_epochs: bool = True) -> Stages:
 
 def _epochs(stage: StageStatus) -> float | None:
     """Return how many epochs a stage's trials trained; :obj:`None` if that is not known."""
-    found = [
-        trial.user_attrs.get("epochs")
-        for trial in ([stage.best] if stage.best is not None else stage.trials)
-    ]
-    known = [
-        float(n)
-        for n in found
-        if isinstance(n, (int, float)) and not isinstance(n, bool) and 0 < n < math.inf
-    ]
-    return max(known) if known else None
+    trials = stage.trials if stage.best is None else (stage.best,)
+    return max(map(epochs_of, trials)) or None
 
 
 def _goodness(trials: tuple[FrozenTrial, ...], direction: str) -> NDArray[np.float64]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+import math
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import create_trial
 from optuna.trial import TrialState
 import pytest
 
 from optuna_gamma.staged import CheckpointError
 from optuna_gamma.staged import Stage
 from optuna_gamma.staged import StagedStudy
+from optuna_gamma.staged.trial import epochs_of
 
 
 Create = Callable[..., StagedStudy]
@@ -46,6 +49,15 @@ def test_nan_caught_exceptions_and_pruning_count_and_are_not_promoted(
         why = "the loss was 1e9" if record.number == 1 else "The objective returned NaN."
         assert failures[0] == why
         assert record.trial_number == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "epochs"),
+    [(3, 3.0), (0.5, 0.5), (None, 0.0), (True, 0.0), (-1, 0.0), (math.inf, 0.0), ("3", 0.0)],
+)
+def test_what_is_no_number_of_epochs_counts_as_none(said: Any, epochs: float) -> None:
+    assert epochs_of(create_trial(value=0.0, user_attrs={"epochs": said})) == epochs
+    assert epochs_of(create_trial(value=0.0)) == 0.0
 
 
 def test_infinite_values_are_promoted(create: Create, objective: Objective) -> None:

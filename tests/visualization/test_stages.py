@@ -162,6 +162,15 @@ def test_comparison_over_epochs(staged: Staged) -> None:
     assert list(mine.y) == sorted(mine.y)
 
 
+def test_comparison_counts_what_is_no_number_of_epochs_as_the_longest() -> None:
+    study = optuna.create_study()
+    for value, epochs in enumerate((2, -5, True, "3")):
+        trial = optuna.trial.create_trial(value=-float(value), user_attrs={"epochs": epochs})
+        study.add_trial(trial)
+    figure = plot_comparison({"mine": study})
+    assert list(figure.data[0].x) == [2, 4, 6, 8]
+
+
 def test_comparison_of_plain_studies(study: optuna.Study, staged: Staged) -> None:
     figure = plot_comparison([study, study])
     first, second = figure.data
