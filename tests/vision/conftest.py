@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from optuna_gamma.vision import Dataset
 from optuna_gamma.vision import load_dataset
+from optuna_gamma.vision import VisionTask
+from tests.vision.tasks import space_of_lr
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +24,12 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load_dataset("digits", n_train=200, n_valid=100)
+
+
+@pytest.fixture
+def make(digits: Dataset) -> Callable[..., VisionTask]:
+    def make(**options: Any) -> VisionTask:
+        given = {"model": "deep-conv", "data": digits, "space": space_of_lr, "epochs_per_stage": 1}
+        return VisionTask(**{**given, **options})
+
+    return make

@@ -22,11 +22,8 @@ from optuna_gamma.vision import VisionTask
 from optuna_gamma.vision.averaging import TailAverage
 from optuna_gamma.vision.trainer import n_batches
 from optuna_gamma.vision.trainer import shuffled_batches
-from tests.vision.test_task import MemoryStage
-
-
-def linear(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), n_classes))
+from tests.vision.tasks import linear
+from tests.vision.tasks import MemoryStage
 
 
 def normalised(input_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
