@@ -118,8 +118,8 @@ def write(plan: Plan, runs: Runs, name: str, out: Path) -> None:
         "geometric mean; normalised by the median of random points, and not below "
         f"{FLOOR:g}. In brackets: bootstrap intervals of 95 % over targets. p: Wilcoxon's "
         "signed-rank test over the targets' means, two-sided. none, other seed: what differs by "
-        "chance alone. aim: needed at most 0.5 where the source helps, regret at most 1.05 where "
-        "it misleads, as measured."
+        "chance alone; a trial later: what a single trial for nothing costs. aim: needed at most "
+        "0.5 where the source helps, regret at most 1.05 where it misleads, as measured."
     )
     others = (
         f"All with source studies made by {plan.samplers[0]}. source: GammaBOSampler with source "
@@ -172,17 +172,18 @@ def summary(plan: Plan, runs: Runs) -> Iterator[Row]:
                         **_cells(found, plan.trials),
                         "aim": _aim(pairs[0], found, measured, plan.trials),
                     }
-    for family in dict.fromkeys(_family(pair) for pair in plan.pairs()):
-        found = _chance(plan, runs, family)
-        if found:
-            yield {
-                "source": "none, other seed",
-                "problems": family,
-                "made by": "–",
-                "runs": len(found),
-                **_cells(found, plan.trials),
-                "aim": "–",
-            }
+    for label, of in ("none, other seed", _chance), ("none, a trial later", _later):
+        for family in dict.fromkeys(_family(pair) for pair in plan.pairs()):
+            found = of(plan, runs, family)
+            if found:
+                yield {
+                    "source": label,
+                    "problems": family,
+                    "made by": "–",
+                    "runs": len(found),
+                    **_cells(found, plan.trials),
+                    "aim": "–",
+                }
 
 
 def _methods(plan: Plan, runs: Runs) -> list[Row]:
@@ -235,13 +236,29 @@ def _comparisons(
 
 def _chance(plan: Plan, runs: Runs, family: str) -> list[Comparison]:
     """Compare each run without source trials with that of the next seed."""
-    pairs = {pair.target: pair for pair in plan.pairs() if _family(pair) == family}
     found = []
-    for target, pair in pairs.items():
-        steps = [runs.get(plan.job(pair, s, WITHOUT, plan.samplers[0])) for s in plan.seeds]
-        known = [run for run in steps if run]
+    for target, known in _without(plan, runs, family).items():
         if len(known) > 1:
             found += [Comparison(target, run, known[i - 1]) for i, run in enumerate(known)]
+    return found
+
+
+def _later(plan: Plan, runs: Runs, family: str) -> list[Comparison]:
+    """Compare each run without source trials with itself after a first trial for nothing."""
+    return [
+        Comparison(target, run, tuple((n + 1, regret) for n, regret in run))
+        for target, known in _without(plan, runs, family).items()
+        for run in known
+    ]
+
+
+def _without(plan: Plan, runs: Runs, family: str) -> dict[Problem, list[Steps]]:
+    """Collect the runs without source trials, target by target."""
+    pairs = {pair.target: pair for pair in plan.pairs() if _family(pair) == family}
+    found = {}
+    for target, pair in pairs.items():
+        steps = [runs.get(plan.job(pair, s, WITHOUT, plan.samplers[0])) for s in plan.seeds]
+        found[target] = [run for run in steps if run]
     return found
 
 

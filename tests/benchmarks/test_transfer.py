@@ -121,6 +121,7 @@ def test_a_source_that_halves_the_trials_meets_the_aim() -> None:
     assert rows["shifted"]["aim"] == "12: met, 30: met"
     assert rows["other instance"]["aim"] == "12: met, 30: met, 50: met"
     assert rows["none, other seed"]["needed 12"] == "1.00"
+    assert rows["none, a trial later"]["needed 12"] == "1.08"
 
 
 def test_the_command_goes_on_where_it_ended(tmp_path: Path) -> None:
