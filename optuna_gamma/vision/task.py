@@ -329,7 +329,9 @@ class VisionTask:
                 metrics = classification_metrics(logits, self._splits["valid"][1])
                 for of, loss in (("training", train_loss), ("validation", metrics.loss)):
                     if not math.isfinite(loss):
-                        return _fail(trial, f"diverged in epoch {epoch}: the {of} loss is {loss}")
+                        given = ", ".join(f"{name}={value}" for name, value in settings.items())
+                        said = f"diverged in epoch {epoch} with {given}: the {of} loss is {loss}"
+                        return _fail(trial, said)
                 scores = {
                     **metrics.scalars,
                     "kappa": kappa(metrics.accuracy, metrics.loss),

@@ -169,7 +169,8 @@ def test_stage_without_a_winner_says_why(tmp_path: Path, train: Callable[..., Re
     result = train(tmp_path / "run", "--lr-min", "1e8", "--lr-max", "1e9")
     assert result.exit_code == 1
     assert "Stage 0 has no trial to promote" in result.stderr
-    assert "The reasons:\n    diverged in epoch 1: the training loss is " in result.stderr
+    assert "The reasons:\n    diverged in epoch 1 with momentum=" in result.stderr
+    assert ": the training loss is " in result.stderr
     assert "{" not in result.stderr.partition("The reasons:")[2]
     assert "--trials" in result.stderr
 

@@ -87,7 +87,8 @@ def test_divergence_fails_the_trial(make: Callable[..., VisionTask], tmp_path: P
     failed, good = staged.studies[0].trials
     assert failed.state == optuna.trial.TrialState.FAIL
     reason = failed.user_attrs["failure"]
-    assert re.fullmatch(r"diverged in epoch 1: the training loss is (nan|inf)", reason)
+    assert re.fullmatch(r"diverged in epoch 1 with [^{]*: the training loss is (nan|inf)", reason)
+    assert "lr=100000000.0" in reason
     assert staged.schedule[0].trial_number == good.number
 
 
@@ -106,7 +107,8 @@ def test_a_network_that_breaks_on_the_validation_images_has_diverged(
     monkeypatch.setattr(VisionTask, "_predict", lambda *of: predict(*of) * math.nan)
     trial = FixedTrial({"lr": 0.01})
     assert math.isnan(make()(trial, MemoryStage()))  # type: ignore[arg-type]
-    assert trial.user_attrs["failure"] == "diverged in epoch 1: the validation loss is nan"
+    said = r"diverged in epoch 1 with .*lr=0\.01.*: the validation loss is nan"
+    assert re.fullmatch(said, trial.user_attrs["failure"])
 
 
 def cuda_is_full() -> None:
