@@ -14,7 +14,6 @@ from typing import get_args
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import PartialFixedSampler
 from optuna.study import Study
@@ -426,9 +425,10 @@ class GammaBOSampler(BaseSampler):
         if x is None:
             return {name: draw(study, trial, name, distribution, self._streams, may_repeat=True)}
         params = space.decode(x)
-        if isinstance(distribution, FloatDistribution):
+        alone = Space({name: distribution})
+        if not alone.contains(params):
             # Of a range that was merged, values may differ in their last digit.
-            params[name] = min(max(params[name], distribution.low), distribution.high)
+            params |= alone.decode(alone.encode([params])[0])
         return params
 
     def _say_exhausted(self, study: Study) -> None:

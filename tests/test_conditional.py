@@ -170,6 +170,24 @@ def test_ranges_that_change_are_modelled() -> None:
     assert min(t.params["x"] for t in narrower.trials[8:]) < 4.05
 
 
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_ranges_that_change_beyond_what_floats_tell_apart(step: int, seed: int) -> None:
+    # Together they have values that are one and the same as coordinates of a unit cube.
+    kinds = [
+        IntDistribution(0, step, step=step),
+        IntDistribution(-(2**53 // step) * step, -step, step=step),
+    ]
+
+    def objective(trial: optuna.Trial) -> float:
+        kind = kinds[trial.number % 2]
+        x = trial.suggest_float("x", 0, 1)
+        return x - float(trial.suggest_int("n", kind.low, kind.high, step=kind.step))
+
+    for trial in run(objective, 20, seed).trials:
+        assert trial.distributions["n"]._contains(trial.params["n"])
+
+
 def test_enqueued_values_decide_what_is_proposed() -> None:
     study = run(branches, 20)
     for model in "abc":

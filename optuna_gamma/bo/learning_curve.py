@@ -89,7 +89,8 @@ def impute(finals: Array, reports: Array) -> tuple[Array, Array]:
             values[new] = 8.0 * (scale * y[new])
     total = float((_drawn_in(values) / scale).var())
     if total > 0.0:
-        noise = np.minimum(_NOISE * variance / total, _MOST_NOISE)
+        with np.errstate(over="ignore"):
+            noise = np.minimum(_NOISE * variance / total, _MOST_NOISE)
     return values, noise
 
 
