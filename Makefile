@@ -10,7 +10,7 @@ DEMO ?= runs/demo
 help:
 	@echo "make demo   install into $(VENV) and train a small network with a learned schedule"
 	@echo "make test   install into $(VENV) and run the linter, the type check and all tests"
-		@echo "make docs   build the documentation into site/"
+	@echo "make docs   build the documentation into site/"
 	@echo "make smoke  run every benchmark at its smallest size"
 	@echo "make wheel  build the distribution and try it in empty environments"
 	@echo "make clean  remove $(VENV), caches and the demo's results"
