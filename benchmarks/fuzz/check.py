@@ -46,8 +46,9 @@ def check(case: RandomStudy) -> optuna.Study:
         warnings.filterwarnings("ignore", module=r"optuna\.")
         warnings.simplefilter("ignore", ExperimentalWarning)
         source = _history(case, case.n_source, rng)
-        sampler = GammaBOSampler(source_trials=source, **case.sampler)
-        study = optuna.create_study(direction=case.direction, sampler=_wrapped(sampler, case, rng))
+        plain = GammaBOSampler(source_trials=source, **case.sampler)
+        sampler = _wrapped(plain, case, rng)
+        study = optuna.create_study(directions=case.directions, sampler=sampler)
         study.add_trials(_history(case, case.n_trials, rng))
         for _ in range(case.n_asked):
             _ask(study, case, rng)
@@ -78,9 +79,11 @@ def _ask(study: optuna.Study, case: RandomStudy, rng: np.random.Generator) -> No
         values.append(value)
     for name, attr in study._storage.get_trial_system_attrs(trial._trial_id).items():
         assert len(str(attr)) <= MAX_ATTR_LENGTH, f"{name} is too long."
+    for key, value in _constraints(case, rng).items():
+        trial.set_constraint(key, value)
     outcome = rng.random()
     if outcome < 0.6:
-        study.tell(trial, _value(case.values, rng))
+        study.tell(trial, _values(case, rng))
     elif outcome < 0.8:
         study.tell(trial, state=TrialState.FAIL)
 
@@ -129,17 +132,19 @@ def _history(case: RandomStudy, n: int, rng: np.random.Generator) -> list[Frozen
             params = {name: params[name] for name in names}
             distributions = {name: distributions[name] for name in names}
         reported = {}
-        if state == TrialState.PRUNED or rng.random() < 0.2:
+        # Optuna lets no trial with several objectives report.
+        if len(case.directions) == 1 and (state == TrialState.PRUNED or rng.random() < 0.2):
             reported = {s: _value(case.values, rng) for s in range(int(rng.integers(4)))}
             if rng.random() < 0.1:
                 reported[9] = math.nan
         trials.append(
             optuna.create_trial(
                 state=state,
-                value=_value(case.values, rng) if state == TrialState.COMPLETE else None,
+                values=_values(case, rng) if state == TrialState.COMPLETE else None,
                 params=params,
                 distributions=distributions,
                 intermediate_values=reported,
+                constraints=_constraints(case, rng) if state != TrialState.WAITING else None,
                 system_attrs=enqueued,
             )
         )
@@ -182,8 +187,18 @@ def _draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     return min(max(value, low), high)
 
 
+def _values(case: RandomStudy, rng: np.random.Generator) -> list[float]:
+    return [_value(case.values, rng) for _ in case.directions]
+
+
+def _constraints(case: RandomStudy, rng: np.random.Generator) -> dict[str, float]:
+    """Draw what a trial says of its constraints, in any order and not of all of them."""
+    numbers = rng.permutation(case.n_constraints)
+    return {f"c{k}": _value(case.values, rng) for k in numbers if rng.random() < 0.8}
+
+
 def _value(kind: str, rng: np.random.Generator) -> float:
-    """Draw an objective value of a kind."""
+    """Draw a value of a kind."""
     if kind == "any":
         kind = _any(("normal", "constant", "huge", "tiny", "spread", "infinite", "tied"), rng)
     normal = float(rng.standard_normal())

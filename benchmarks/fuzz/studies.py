@@ -21,8 +21,10 @@ from optuna.distributions import IntDistribution
 from optuna_gamma.bo.acquisition import Acquisition
 
 
+Direction = Literal["minimize", "maximize"]
+
 NUMBERS = ("normal", "constant", "huge", "tiny", "spread", "infinite", "tied", "any")
-"""Kinds of objective values."""
+"""Kinds of the values of objectives and constraints."""
 
 CHOICES: tuple[Any, ...] = (None, True, False, 7, -2, 0.5, 1e300, math.inf, "", "a", "None", "ü")
 
@@ -49,10 +51,11 @@ class RandomStudy:
 
     Args:
         parameters: Its parameters; what one depends on comes before it.
-        direction: Its direction.
+        directions: A direction for each of its objectives.
+        n_constraints: Number of constraints, of which a trial may have set any.
         n_trials: Number of trials in its history.
         n_source: Number of source trials.
-        values: Kind of the objective values, of :data:`NUMBERS`.
+        values: Kind of the values of objectives and constraints, of :data:`NUMBERS`.
         share_other: Share of trials that are not completed: failed, pruned, running, waiting.
         share_repeated: Share of trials at a point that was evaluated before.
         n_asked: Number of trials that are then asked for.
@@ -62,7 +65,8 @@ class RandomStudy:
     """
 
     parameters: tuple[Parameter, ...]
-    direction: Literal["minimize", "maximize"]
+    directions: tuple[Direction, ...]
+    n_constraints: int
     n_trials: int
     n_source: int
     values: str
@@ -149,9 +153,13 @@ def random_studies(draw: st.DrawFn) -> RandomStudy:
     parameters = tuple(draw(_parameter(number)) for number in range(n_parameters))
     acquisition = draw(st.sampled_from(get_args(Acquisition)))
     n_source = 0 if acquisition == "conjugate" else draw(st.sampled_from([0, 0, 0, 1, 5, 120]))
+    takes_one = acquisition == "conjugate" or n_source > 0
+    n_objectives = 1 if takes_one else draw(st.sampled_from([1, 1, 1, 2, 3]))
+    directions = draw(st.tuples(*[st.sampled_from(get_args(Direction))] * n_objectives))
     return RandomStudy(
         parameters=parameters,
-        direction="maximize" if draw(st.booleans()) else "minimize",
+        directions=directions,
+        n_constraints=draw(st.sampled_from([0, 0, 0, 1, 2])),
         n_trials=draw(st.sampled_from([0, 1, 1, 2, 3, 5, 5, 9, 9, 15, 15, 25, 40, 80, 320])),
         n_source=n_source,
         values=draw(st.sampled_from(NUMBERS)),

@@ -73,10 +73,7 @@ class Effects:
 
     def covariance(self, other: Effects) -> Array:
         """Compute the prior covariance with the effects at n other points, (m, n)."""
-        flat = [
-            points.polynomials.reshape(len(points.polynomials), -1) for points in (self, other)
-        ]
-        K: Array = flat[0] @ flat[1].T
+        K: Array = self._flat @ other._flat.T
         for a, b in zip(self.categories.T, other.categories.T, strict=True):
             K += self._share * (a[:, None] == b)
         return K
@@ -104,10 +101,15 @@ class Effects:
         Returns:
             Gradients in the points, (m, d).
         """
-        flat = other.polynomials.reshape(len(other.polynomials), -1)
-        summed = (coefficients @ flat).reshape(-1, *self.polynomials.shape[1:])
+        summed = (coefficients @ other._flat).reshape(-1, *self.polynomials.shape[1:])
         gradient: Array = (self.slopes * summed).sum(axis=1)
         return gradient
+
+    @property
+    def _flat(self) -> Array:
+        """The polynomials, a row for each point, (m, 2 d)."""
+        flat: Array = self.polynomials.reshape(len(self.polynomials), -1)
+        return flat
 
     @property
     def _share(self) -> float:
