@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import metrics
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import classification
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,22 @@ def classification_metrics(logits: Tensor, target: Tensor) -> ClassificationMetr
 
     Returns:
         The metrics. A class that is neither in ``target`` nor ever answered is left out of the
-        macro averages.
+        macro averages; a rate or a correlation of nothing, 0 / 0, counts as 0.
     """
     logits, target = logits.float().cpu(), target.cpu()
-    n_classes = logits.shape[1]
-    answers = logits.argmax(dim=1)
+    loss = float(F.cross_entropy(logits, target))
+    true, answers = target.numpy(), logits.argmax(dim=1).numpy()
+    (tn, fp), (fn, tp) = metrics.multilabel_confusion_matrix(true, answers).transpose(1, 2, 0)
     return ClassificationMetrics(
-        accuracy=float((answers == target).double().mean()),
-        loss=float(F.cross_entropy(logits, target)),
-        sensitivity=float(classification.multiclass_recall(answers, target, n_classes)),
-        specificity=float(classification.multiclass_specificity(answers, target, n_classes)),
-        mcc=float(classification.multiclass_matthews_corrcoef(answers, target, n_classes)),
-        confusion=classification.multiclass_confusion_matrix(answers, target, n_classes).numpy(),
+        accuracy=float(metrics.accuracy_score(true, answers)),
+        loss=loss,
+        sensitivity=_mean_rate(tp, fn),
+        specificity=_mean_rate(tn, fp),
+        mcc=float(metrics.matthews_corrcoef(true, answers)),
+        confusion=metrics.confusion_matrix(true, answers, labels=range(logits.shape[1])),
     )
+
+
+def _mean_rate(right: NDArray[np.int64], wrong: NDArray[np.int64]) -> float:
+    # Where a class has none of them, 0 / 1.
+    return float(np.mean(right / np.maximum(right + wrong, 1)))
